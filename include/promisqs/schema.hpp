@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What a T looks like, as a text and its fingerprint, so that two programs can tell whether they mean the same T.
+// docs/schema.md has the grammar of the text and the fingerprint's algorithm.
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <string_view>
+#include <type_traits>
+
+#include <promisqs/schema_fields.hpp>
+
+#if __has_include(<boost/describe/members.hpp>)
+#include <boost/describe/members.hpp>
+#include <boost/mp11/algorithm.hpp>
+#endif
+
+namespace promisqs {
+
+/// Gives a type a name and a version, to be compared in addition to its structure. Not given unless specialised:
+///
+///     template <>
+///     struct promisqs::schema_name<order> {
+///         static constexpr std::string_view name = "acme.order";
+///         static constexpr std::uint32_t version = 3;
+///     };
+///
+/// The specialisation must be seen before the first use of `schema_of`, and by all programs.
+template <class T>
+struct schema_name;
+
+/// Specialise as true to have T not taken apart: only its size and alignment, and its name if given, are compared.
+template <class T>
+inline constexpr bool treat_as_opaque = false;
+
+/// What a type looks like.
+struct schema {
+    /// The structure, with field names where they are known, and the names given by `schema_name`. For people.
+    std::string_view text;
+    /// Of the structure without any names; 0 if it is unknown.
+    std::uint64_t fingerprint;
+    /// Of the name and version given by `schema_name`; 0 if none is given.
+    std::uint64_t name_fingerprint;
+};
+
+/// Can memory written as one be read as the other? What is unknown on either side is not held against it: sizes and
+/// alignments are to be compared in addition.
+///
+/// \return          whether each fingerprint that both sides know is the same
+/// \par Throws      nothing
+[[nodiscard]] constexpr bool compatible(const schema& a, const schema& b) noexcept {
+    const auto agree = [](std::uint64_t x, std::uint64_t y) { return x == 0 || y == 0 || x == y; };
+    return agree(a.fingerprint, b.fingerprint) && agree(a.name_fingerprint, b.name_fingerprint);
+}
+
+namespace detail {
+
+template <class T>
+concept named = requires {
+    sizeof(schema_name<T>);
+};
+
+// C arrays and std::array alike.
+template <class T>
+struct array_traits : std::false_type {};
+template <class T, std::size_t N>
+struct array_traits<T[N]> : std::true_type {
+    using element = std::remove_cv_t<T>;
+    using size = std::integral_constant<std::size_t, N>;
+};
+template <class T, std::size_t N>
+struct array_traits<std::array<T, N>> : array_traits<T[N]> {};
+template <class T>
+struct array_traits<std::array<T, 0>> : std::false_type {};  // without elements, but not without size
+
+// Takes the text: counts it, hashes it (FNV-1a, 64 bits), and stores it if there is a place.
+struct schema_writer {
+    char* out = nullptr;
+    bool with_names = false;
+    std::size_t size = 0;
+    std::uint64_t hash = 14695981039346656037u;
+
+    constexpr void put(char c) {
+        if (out != nullptr) out[size] = c;
+        ++size;
+        hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+    }
+    constexpr void put(std::string_view text) {
+        for (const char c : text) put(c);
+    }
+    constexpr void put(std::size_t number) {
+        if (number >= 10) put(number / 10);
+        put(static_cast<char>('0' + number % 10));
+    }
+    // 0 means unknown, so it is no fingerprint.
+    [[nodiscard]] constexpr std::uint64_t fingerprint() const { return hash == 0 ? 1 : hash; }
+};
+
+#if defined(__SIZEOF_INT128__)
+__extension__ typedef __int128 int128;            // NOLINT(modernize-use-using): __extension__ does not go with using
+__extension__ typedef unsigned __int128 uint128;  // NOLINT(modernize-use-using)
+#else
+using int128 = void;
+using uint128 = void;
+#endif
+
+// By format, not by name: `long double` is one of three, `std::float64_t` is the same as `double`.
+template <class T>
+consteval std::string_view float_kind() {
+    switch (std::numeric_limits<T>::digits) {
+        case 8: return "bf16";
+        case 11: return "f16";
+        case 24: return "f32";
+        case 53: return "f64";
+        case 64: return "f80";
+        case 113: return "f128";
+        default: return {};
+    }
+}
+
+// The word for T's kind, to be followed by the number of its bits if it ends so; empty if T is no arithmetic type.
+template <class T>
+consteval std::string_view kind() {
+    // The standard libraries disagree, also between language modes, whether these are arithmetic.
+    if constexpr (std::is_same_v<T, int128>) return "i#";
+    if constexpr (std::is_same_v<T, uint128>) return "u#";
+#if defined(__SIZEOF_FLOAT128__)
+    if constexpr (std::is_same_v<T, __float128>) return "f128";
+#endif
+    if constexpr (std::is_same_v<T, bool>) return "bool";
+    if constexpr (std::is_same_v<T, char>) return "char";
+    if constexpr (std::is_same_v<T, wchar_t>) return "wchar#";
+    if constexpr (std::is_same_v<T, char8_t> || std::is_same_v<T, char16_t> || std::is_same_v<T, char32_t>)
+        return "char#";
+    if constexpr (std::is_integral_v<T>) return std::is_signed_v<T> ? "i#" : "u#";
+    if constexpr (std::is_floating_point_v<T>) return float_kind<T>();
+    return {};
+}
+
+// Declared ahead of what they recur through.
+template <class T>
+constexpr void describe(schema_writer& out);
+
+template <class T>
+constexpr void describe_scalar(schema_writer& out) {
+    constexpr std::string_view word = kind<T>();
+    if constexpr (word.ends_with('#')) {
+        out.put(word.substr(0, word.size() - 1));
+        out.put(sizeof(T) * 8);
+    } else {
+        out.put(word);
+    }
+}
+
+template <class T>
+constexpr void describe_opaque(schema_writer& out) {
+    out.put("opaque:");
+    out.put(sizeof(T));
+    out.put(':');
+    out.put(alignof(T));
+}
+
+// The name that Boost.Describe gives to the field of that type and offset; empty if none. Not by order: a description
+// may leave fields out, or list them in another order.
+template <class T, class Field>
+constexpr std::string_view field_name([[maybe_unused]] std::size_t offset) {
+    std::string_view name;
+#if defined(BOOST_DESCRIBE_CXX14)
+    if constexpr (boost::describe::has_describe_members<T>::value) {
+        using members = boost::describe::describe_members<T, boost::describe::mod_public>;
+        boost::mp11::mp_for_each<members>([&](auto member) {
+            if (is_field_at<T, Field>(decltype(member)::pointer, offset)) name = member.name;
+        });
+    }
+#endif
+    return name;
+}
+
+template <class T, class... Fields>
+constexpr void describe_fields(schema_writer& out, const field_list<Fields...>& fields) {
+    [[maybe_unused]] std::size_t i = 0;
+    [[maybe_unused]] const auto describe_field = [&]<class Field>(std::type_identity<Field>) {
+        const std::size_t offset = fields.offsets[i++];
+        if (i > 1) out.put(' ');
+        if (const auto name = out.with_names ? field_name<T, Field>(offset) : std::string_view(); !name.empty()) {
+            out.put(name);
+            out.put(':');
+        }
+        describe<Field>(out);
+        out.put('@');
+        out.put(offset);
+    };
+    out.put('{');
+    (describe_field(std::type_identity<Fields>()), ...);
+    out.put("}:");
+    out.put(sizeof(T));
+    out.put(':');
+    out.put(alignof(T));
+}
+
+// How T is described.
+enum class form { opaque, scalar, enumeration, array, aggregate };
+
+template <class T>
+consteval form form_of() {
+    if constexpr (treat_as_opaque<T>)
+        return form::opaque;
+    else if constexpr (!kind<T>().empty())
+        return form::scalar;
+    else if constexpr (std::is_enum_v<T>)
+        return form::enumeration;
+    else if constexpr (array_traits<T>::value)
+        return form::array;
+    else if constexpr (!std::is_same_v<decltype(fields_of<T>), const no_fields>)
+        return form::aggregate;
+    else
+        return form::opaque;
+}
+
+// Is more known of T than its size and alignment? An array is known if its elements are.
+template <class T>
+consteval bool is_known() {
+    if constexpr (form_of<T>() == form::array)
+        return is_known<typename array_traits<T>::element>();
+    else
+        return form_of<T>() != form::opaque;
+}
+
+// The extents go behind the innermost element, the outermost first, as in C: std::array<std::array<u8, 3>, 2> and
+// u8[2][3] have the same bytes.
+template <class T>
+struct innermost {
+    using type = T;
+};
+template <class T>
+requires(form_of<T>() == form::array) struct innermost<T> : innermost<typename array_traits<T>::element> {
+};
+
+template <class T>
+constexpr void describe_extents([[maybe_unused]] schema_writer& out) {
+    if constexpr (form_of<T>() == form::array) {
+        out.put('[');
+        out.put(array_traits<T>::size::value);
+        out.put(']');
+        describe_extents<typename array_traits<T>::element>(out);
+    }
+}
+
+template <class T>
+constexpr void describe_name(schema_writer& out) {
+    static_assert(!std::string_view(schema_name<T>::name).empty(), "schema_name<T>::name is empty");
+    out.put(std::string_view(schema_name<T>::name));
+    out.put('#');
+    out.put(std::size_t{std::uint32_t{schema_name<T>::version}});
+}
+
+template <class T>
+constexpr void describe(schema_writer& out) {
+    if constexpr (named<T>)
+        if (out.with_names) {
+            describe_name<T>(out);
+            out.put(' ');
+        }
+    constexpr form how = form_of<T>();
+    if constexpr (how == form::scalar) {
+        describe_scalar<T>(out);
+    } else if constexpr (how == form::enumeration) {
+        out.put("enum<");
+        describe_scalar<std::underlying_type_t<T>>(out);
+        out.put('>');
+    } else if constexpr (how == form::array) {
+        describe<typename innermost<T>::type>(out);
+        describe_extents<T>(out);
+    } else if constexpr (how == form::aggregate) {
+        describe_fields<T>(out, fields_of<T>);
+    } else {
+        describe_opaque<T>(out);
+    }
+}
+
+template <class T>
+constexpr schema_writer written(schema_writer out) {
+    describe<T>(out);
+    return out;
+}
+
+template <class T>
+inline constexpr auto schema_text = [] {
+    std::array<char, written<T>({.with_names = true}).size> text{};
+    written<T>({.out = text.data(), .with_names = true});
+    return text;
+}();
+
+template <class T>
+consteval std::uint64_t name_fingerprint() {
+    schema_writer name;
+    if constexpr (named<T>) describe_name<T>(name);
+    return named<T> ? name.fingerprint() : 0;
+}
+
+template <class T>
+consteval schema make_schema() {
+    return {{schema_text<T>.data(), schema_text<T>.size()},
+            is_known<T>() ? written<T>({}).fingerprint() : 0,
+            name_fingerprint<T>()};
+}
+
+}  // namespace detail
+
+/// The schema of T, made at compile time. Const and volatile make no difference.
+///
+/// \tparam T       a trivially copyable type
+template <class T>
+requires std::is_trivially_copyable_v<T>
+inline constexpr schema schema_of = detail::make_schema<std::remove_cv_t<T>>();
+
+}  // namespace promisqs
