@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What a ring needs, in ordinary memory: for tests that start anywhere, plant anything, and step in between.
+
+#include <promisqs/ring.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <utility>
+#include <vector>
+
+namespace promisqs_test {
+
+/// A counter or stamp into whose operations a test can step.
+class word {
+public:
+    std::uint64_t load(std::memory_order order) const {
+        if (before_load) std::exchange(before_load, nullptr)();
+        return value.load(order);
+    }
+    void store(std::uint64_t desired, std::memory_order order) { value.store(desired, order); }
+    bool compare_exchange_strong(std::uint64_t& expected, std::uint64_t desired, std::memory_order success,
+                                 std::memory_order failure) {
+        if (before_exchange) std::exchange(before_exchange, nullptr)();
+        return value.compare_exchange_strong(expected, desired, success, failure);
+    }
+
+    std::atomic<std::uint64_t> value{0};
+    mutable std::function<void()> before_load;  // called once
+    std::function<void()> before_exchange;      // called once
+};
+
+template <class Word>
+struct basic_slot {
+    Word stamp{};
+    std::uint64_t element = 0;
+};
+
+/// All that the participants of one ring share.
+template <class Word>
+struct shared_words {
+    shared_words(std::uint64_t capacity, std::uint64_t first_ticket) : slots(capacity) {
+        const promisqs::ticket_space tickets(capacity);
+        tail.store(first_ticket, std::memory_order_relaxed);
+        head.store(first_ticket, std::memory_order_relaxed);
+        std::uint64_t ticket = first_ticket;
+        for (std::uint64_t i = 0; i < capacity; ++i, ticket = tickets.next(ticket)) {
+            slots[tickets.index(ticket)].stamp.store(tickets.lap(ticket), std::memory_order_relaxed);
+        }
+    }
+
+    Word tail{};
+    Word head{};
+    std::vector<basic_slot<Word>> slots;
+};
+
+template <class Word>
+class plain_memory {
+public:
+    explicit plain_memory(shared_words<Word>& shared) noexcept : shared_(&shared) {}
+
+    [[nodiscard]] Word& tail() const noexcept { return shared_->tail; }
+    [[nodiscard]] Word& head() const noexcept { return shared_->head; }
+    [[nodiscard]] Word& stamp(std::uint64_t index) const { return shared_->slots.at(index).stamp; }
+    [[nodiscard]] void* payload(std::uint64_t index) const { return &shared_->slots.at(index).element; }
+
+private:
+    shared_words<Word>* shared_;
+};
+
+struct participant {
+    std::atomic<std::uint64_t> push_intent{promisqs::layout::no_ticket};
+    std::atomic<std::uint64_t> pop_intent{promisqs::layout::no_ticket};
+};
+
+/// A ring of numbers in ordinary memory.
+template <class Word = word>
+class number_ring {
+public:
+    using ring_type = promisqs::ring<plain_memory<Word>>;
+
+    explicit number_ring(std::uint64_t capacity, std::uint64_t first_ticket = 0)
+        : shared(capacity, first_ticket), ring(plain_memory<Word>(shared), capacity), tickets(capacity) {}
+
+    promisqs::outcome push(participant& who, std::uint64_t number) const {
+        const auto fill = [&](void* slot) { *static_cast<std::uint64_t*>(slot) = number; };
+        return ring.push_if_ready(who, fill) ? promisqs::outcome::ok : ring.why_not_push();
+    }
+    promisqs::outcome pop(participant& who, std::uint64_t& number) const {
+        const auto use = [&](const void* slot) { number = *static_cast<const std::uint64_t*>(slot); };
+        return ring.pop_if_ready(who, use) ? promisqs::outcome::ok : ring.why_not_pop(who);
+    }
+    promisqs::outcome peek(std::uint64_t& number) const { return ring.try_peek(&number, sizeof number); }
+
+    shared_words<Word> shared;
+    ring_type ring;
+    promisqs::ticket_space tickets;
+};
+
+}  // namespace promisqs_test
