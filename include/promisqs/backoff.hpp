@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <promisqs/platform.hpp>
+
+namespace promisqs {
+
+/// Waits a little longer each time: first on the processor, then by letting others run, at last asleep. For riding out
+/// somebody who is in the middle of an operation, which takes nanoseconds unless that thread was interrupted.
+class backoff {
+public:
+    [[gnu::noinline, gnu::cold]] void operator()() noexcept {
+        if (rounds_ < spins) {
+            for (unsigned i = 0; i < (1U << (rounds_ / 8)); ++i) platform::pause();
+        } else if (rounds_ < spins + yields) {
+            platform::yield();
+        } else {
+            platform::nap();
+            return;
+        }
+        ++rounds_;
+    }
+
+private:
+    static constexpr unsigned spins = 32;
+    static constexpr unsigned yields = 256;
+    unsigned rounds_ = 0;
+};
+
+}  // namespace promisqs

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <promisqs/layout.hpp>
+
+#include <atomic>
+#include <cstdint>
+
+namespace promisqs {
+
+/// Who a participant is, for people who look at the table.
+struct participant_identity {
+    std::uint32_t pid;
+    std::uint32_t tid;
+    std::uint64_t registered_at;  // nanoseconds since 1970
+};
+
+/// The shared table of those who use a queue: one entry for each thread and handle.
+///
+/// An entry is alive exactly as long as somebody holds its lock byte; the kernel lets go of that when the process is gone,
+/// whatever ended it. `Locks` is what the system offers: `bool try_lock(std::uint32_t i)` and `void unlock(std::uint32_t i)`.
+class participant_table {
+public:
+    participant_table(layout::participant* entries, std::uint32_t count) noexcept : entries_(entries), count_(count) {}
+
+    [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
+    [[nodiscard]] layout::participant& operator[](std::uint32_t i) const noexcept { return entries_[i]; }
+    [[nodiscard]] std::uint32_t index_of(const layout::participant& entry) const noexcept {
+        return static_cast<std::uint32_t>(&entry - entries_);
+    }
+
+    /// Takes a free entry. Threads that share `locks` must not call this at the same time, because a process can't shut
+    /// itself out with such a lock.
+    ///
+    /// \return  the entry, locked and occupied; null when there is none
+    /// \par If killed   the entry is free again, or occupied without a lock and without an intent
+    template <class Locks>
+    layout::participant* enlist(Locks& locks, const participant_identity& who) const {
+        for (std::uint32_t i = 0; i < count_; ++i) {
+            layout::participant& entry = entries_[i];
+            // An occupied entry's lock is not touched: it may be one of ours, and unlocking it would give it up.
+            // Acquire, pairs with the release in `leave`: the last owner is done with the entry.
+            if (entry.occupied.load(std::memory_order_acquire) != 0 || !locks.try_lock(i)) continue;
+            if (entry.occupied.load(std::memory_order_acquire) != 0) {  // somebody came, and died, in between
+                locks.unlock(i);
+                continue;
+            }
+            entry.push_intent.store(layout::no_ticket, std::memory_order_relaxed);
+            entry.pop_intent.store(layout::no_ticket, std::memory_order_relaxed);
+            entry.push_count.store(1, std::memory_order_relaxed);
+            entry.pop_count.store(1, std::memory_order_relaxed);
+            entry.pid.store(who.pid, std::memory_order_relaxed);
+            entry.tid.store(who.tid, std::memory_order_relaxed);
+            entry.registered_at.store(who.registered_at, std::memory_order_relaxed);
+            // Release: who sees the entry occupied does not see the intents of an earlier owner.
+            entry.occupied.store(1, std::memory_order_release);
+            return &entry;
+        }
+        return nullptr;
+    }
+
+    /// Gives an entry back; its owner has no claim open.
+    ///
+    /// \par If killed   occupied without a lock, with nothing to repair; or free
+    template <class Locks>
+    void leave(Locks& locks, layout::participant& entry) const noexcept {
+        entry.occupied.store(0, std::memory_order_release);
+        locks.unlock(index_of(entry));
+    }
+
+private:
+    layout::participant* entries_;
+    std::uint32_t count_;
+};
+
+}  // namespace promisqs

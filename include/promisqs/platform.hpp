@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// All that depends on the operating system and the processor, except the shared memory object itself (segment.hpp).
+// Functions that can fail return 0, or an `errno` value.
+
+#if !defined(__linux__)
+#error "promisqs runs on Linux: it needs open-file-description locks"
+#endif
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <limits>
+
+namespace promisqs::platform {
+
+/// Tells the processor that this is a spin loop.
+inline void pause() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__) || defined(__arm__)
+    asm volatile("yield");
+#endif
+}
+
+inline void yield() noexcept { ::sched_yield(); }
+
+/// Sleeps for about 100 microseconds.
+inline void nap() noexcept {
+    const ::timespec duration{0, 100'000};
+    ::nanosleep(&duration, nullptr);
+}
+
+inline std::uint64_t nanoseconds(::clockid_t clock) noexcept {
+    ::timespec now{};
+    ::clock_gettime(clock, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(now.tv_nsec);
+}
+inline std::uint64_t wall_clock() noexcept { return nanoseconds(CLOCK_REALTIME); }
+inline std::uint64_t steady_clock() noexcept { return nanoseconds(CLOCK_MONOTONIC); }
+
+inline std::uint32_t process_id() noexcept { return static_cast<std::uint32_t>(::getpid()); }
+inline std::uint32_t thread_id() noexcept { return static_cast<std::uint32_t>(::syscall(SYS_gettid)); }
+
+/// Has the functions called around every `fork` of this process, the last one in the child.
+inline int at_fork(void (*before)(), void (*parent)(), void (*child)()) noexcept {
+    return ::pthread_atfork(before, parent, child);
+}
+
+enum class lock_kind : short { shared = F_RDLCK, exclusive = F_WRLCK, none = F_UNLCK };
+
+/// Takes, changes or drops the lock on one byte of a file, without waiting. The lock belongs to the open file description:
+/// every descriptor made by `open` has its own, copies made by `dup` and `fork` share it. The kernel drops it with the last
+/// copy, so when the process is killed.
+///
+/// \return  0; EAGAIN when somebody else's lock is in the way; other values are failures
+inline int lock_byte(int file, std::int64_t byte, lock_kind kind) noexcept {
+    struct ::flock range {};
+    range.l_type = static_cast<short>(kind);
+    range.l_whence = SEEK_SET;
+    range.l_start = byte;
+    range.l_len = 1;
+    for (;;) {
+        if (::fcntl(file, F_OFD_SETLK, &range) == 0) return 0;
+        if (errno != EINTR) return errno == EACCES ? EAGAIN : errno;
+    }
+}
+
+/// Whether a lock of somebody else's would be in the way of an exclusive one.
+inline bool byte_is_locked(int file, std::int64_t byte) noexcept {
+    struct ::flock range {};
+    range.l_type = F_WRLCK;
+    range.l_whence = SEEK_SET;
+    range.l_start = byte;
+    range.l_len = 1;
+    return ::fcntl(file, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
+}
+
+/// A second descriptor of the same open file description, which `exec` closes; -1 on failure.
+inline int duplicate(int file) noexcept { return ::fcntl(file, F_DUPFD_CLOEXEC, 0); }
+
+/// A descriptor of the same file with an open file description of its own; -1 on failure.
+inline int reopen(int file) noexcept {
+    char path[32];
+    std::snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    return ::open(path, O_RDWR | O_CLOEXEC);
+}
+
+inline void close(int file) noexcept { ::close(file); }
+
+/// The size in bytes; -1 on failure.
+inline std::int64_t size_of(int file) noexcept {
+    struct ::stat found {};
+    return ::fstat(file, &found) == 0 ? static_cast<std::int64_t>(found.st_size) : -1;
+}
+
+inline bool same_file(int a, int b) noexcept {
+    struct ::stat one {};
+    struct ::stat other {};
+    return ::fstat(a, &one) == 0 && ::fstat(b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+/// Makes the file `size` bytes long and has the system set the memory aside, so that no later access can fail for want of it.
+inline int reserve(int file, std::uint64_t size) noexcept {
+    // Beyond this limit the kernel would not refuse, but end the process with SIGXFSZ.
+    ::rlimit limit{};
+    if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && size > limit.rlim_cur)
+        return EFBIG;
+    if (size > static_cast<std::uint64_t>(std::numeric_limits<::off_t>::max())) return EFBIG;
+    for (;;) {
+        const int error = ::posix_fallocate(file, 0, static_cast<::off_t>(size));
+        if (error != EINTR) return error;
+    }
+}
+
+/// Reads or writes 8 bytes at the start of a file, as it was before any mapping.
+inline bool read_word(int file, std::uint64_t& word) noexcept {
+    return ::pread(file, &word, sizeof word, 0) == static_cast<::ssize_t>(sizeof word);
+}
+inline int write_word(int file, std::uint64_t word) noexcept {
+    const ::ssize_t written = ::pwrite(file, &word, sizeof word, 0);
+    if (written == static_cast<::ssize_t>(sizeof word)) return 0;
+    return written < 0 ? errno : ENOSPC;
+}
+
+/// Sets up the page tables of a shared mapping.
+inline int prefault(void* address, std::size_t size) noexcept {
+    constexpr int populate_write = 23;  // MADV_POPULATE_WRITE, Linux 5.14
+    if (::madvise(address, size, populate_write) == 0) return 0;
+    if (errno != EINVAL) return errno;
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    for (std::size_t at = 0; at < size; at += page)
+        static_cast<void>(static_cast<volatile unsigned char*>(address)[at]);
+    return 0;
+}
+
+inline int lock_in_memory(void* address, std::size_t size) noexcept { return ::mlock(address, size) == 0 ? 0 : errno; }
+
+inline constexpr std::size_t huge_page = std::size_t{2} << 20;
+
+/// An address at which `size` bytes could be mapped on huge pages; null when there is none.
+inline void* huge_address(std::size_t size) noexcept {
+    void* probe = ::mmap(nullptr, size + huge_page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (probe == MAP_FAILED) return nullptr;
+    ::munmap(probe, size + huge_page);
+    return reinterpret_cast<void*>((reinterpret_cast<std::uintptr_t>(probe) + huge_page - 1) & ~(huge_page - 1));
+}
+
+/// Puts the whole huge pages of a mapping of a reserved shared object onto huge pages, now.
+inline int use_huge_pages(void* address, std::size_t size) noexcept {
+    constexpr int collapse = 25;  // MADV_COLLAPSE, Linux 6.1
+    if (size < huge_page || reinterpret_cast<std::uintptr_t>(address) % huge_page != 0) return EINVAL;
+    if (::madvise(address, size, MADV_HUGEPAGE) != 0) return errno;
+    return ::madvise(address, size, collapse) == 0 ? 0 : errno;
+}
+
+}  // namespace promisqs::platform

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <promisqs/layout.hpp>
+#include <promisqs/platform.hpp>
+
+#include <array>
+#include <cstdint>
+#include <mutex>
+
+namespace promisqs {
+
+/// What a thread knows of its participant entries, by the id under which their file was opened: a small cache without a
+/// destructor, so that a look into it is all that a push pays.
+struct known_entry {
+    std::uint64_t file_id;
+    layout::participant* entry;
+};
+inline constinit thread_local std::array<known_entry, 8> known_entries{};
+
+/// The descriptor of a queue's file, its locks, and what becomes of them in a `fork`.
+///
+/// A forked child would share the open file description, and so the locks, of its parent: it would keep a killed parent
+/// looking alive. So every descriptor is in a list of the process; around a fork, each that is in use gets a description of
+/// its own for the child, and the child closes its copies of the parent's.
+class shared_file {
+public:
+    shared_file() {
+        const std::lock_guard guard(process_mutex());
+        static_cast<void>(handlers());
+        id_ = next_id()++;
+        next_ = first();
+        if (next_ != nullptr) next_->previous_ = this;
+        first() = this;
+    }
+
+    shared_file(const shared_file&) = delete;
+    shared_file& operator=(const shared_file&) = delete;
+
+    ~shared_file() {
+        const std::lock_guard guard(process_mutex());
+        (previous_ != nullptr ? previous_->next_ : first()) = next_;
+        if (next_ != nullptr) next_->previous_ = previous_;
+        if (descriptor_ >= 0) platform::close(descriptor_);
+    }
+
+    /// Takes over a descriptor, in the same critical section (`process_mutex`) as the call that opened it, so that no fork
+    /// comes in between.
+    void adopt(int descriptor) noexcept { descriptor_ = descriptor; }
+
+    /// -1 before `adopt`, and in a forked child that could not get a description of its own.
+    [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
+
+    /// Names this open file in this process, and is never given twice.
+    [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
+
+    /// How many forks lie between this process and the first that used the library; under `process_mutex`.
+    static std::uint64_t& forks() noexcept {
+        static std::uint64_t count = 0;
+        return count;
+    }
+
+    [[nodiscard]] int lock(std::int64_t byte, platform::lock_kind kind) noexcept {
+        return platform::lock_byte(descriptor_, byte, kind);
+    }
+    void unlock(std::int64_t byte) noexcept {
+        static_cast<void>(platform::lock_byte(descriptor_, byte, platform::lock_kind::none));
+    }
+
+    /// Counts this file among the queue's users, or no longer: the shared lock of section "Users" in docs/layout.md.
+    [[nodiscard]] int join() noexcept {
+        const std::lock_guard guard(process_mutex());
+        const int error = lock(layout::users_byte, platform::lock_kind::shared);
+        in_use_ = error == 0;
+        return error;
+    }
+    void part() noexcept {
+        const std::lock_guard guard(process_mutex());
+        in_use_ = false;
+        unlock(layout::users_byte);
+    }
+
+    /// Held by whatever must not be torn apart by a fork; only for short sections that don't wait.
+    static std::mutex& process_mutex() {
+        static auto* const mutex = new std::mutex;  // never destroyed: handles may live as long as the process
+        return *mutex;
+    }
+
+private:
+    static shared_file*& first() noexcept {
+        static shared_file* head = nullptr;
+        return head;
+    }
+    static std::uint64_t& next_id() noexcept {
+        static std::uint64_t next = 1;
+        return next;
+    }
+    static int handlers() {
+        static const int once = platform::at_fork(&before_fork, &after_fork_in_parent, &after_fork_in_child);
+        return once;
+    }
+
+    // The description for the child is opened, and its users lock taken, before the fork: there is no instant at which the
+    // child counts on nothing but its parent's lock.
+    static void before_fork() {
+        process_mutex().lock();
+        for (shared_file* file = first(); file != nullptr; file = file->next_) {
+            if (!file->in_use_) continue;
+            file->for_child_ = platform::reopen(file->descriptor_);
+            if (file->for_child_ < 0) continue;
+            static_cast<void>(platform::lock_byte(file->for_child_, layout::users_byte, platform::lock_kind::shared));
+        }
+    }
+
+    static void after_fork_in_parent() {
+        for (shared_file* file = first(); file != nullptr; file = file->next_) {
+            if (file->for_child_ >= 0) platform::close(file->for_child_);
+            file->for_child_ = -1;
+        }
+        process_mutex().unlock();
+    }
+
+    static void after_fork_in_child() {
+        for (shared_file* file = first(); file != nullptr; file = file->next_) {
+            if (file->descriptor_ >= 0) platform::close(file->descriptor_);
+            file->descriptor_ = file->for_child_;
+            file->for_child_ = -1;
+        }
+        // What this process knows about its threads' entries is its parent's. Only the thread that forked lives on here.
+        known_entries = {};
+        ++forks();
+        process_mutex().unlock();
+    }
+
+    int descriptor_ = -1;
+    int for_child_ = -1;
+    bool in_use_ = false;
+    std::uint64_t id_ = 0;
+    shared_file* next_ = nullptr;
+    shared_file* previous_ = nullptr;
+};
+
+}  // namespace promisqs

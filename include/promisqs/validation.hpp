@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Whether a request makes sense, and whether a header holds what this program expects. Nothing in shared memory is trusted:
+// the header is copied out and checked once, and only the checked copy is used from then on.
+
+#include <promisqs/error.hpp>
+#include <promisqs/layout.hpp>
+#include <promisqs/options.hpp>
+#include <promisqs/schema.hpp>
+
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace promisqs {
+
+/// The type of a queue's elements, as far as two programs have to agree on it.
+struct element_description {
+    std::uint64_t size;
+    std::uint64_t alignment;
+    schema type;
+};
+
+/// What is used of a header, once it has been checked.
+struct checked_header {
+    std::uint64_t capacity;
+    std::uint64_t element_size;
+    std::uint32_t participants;
+    lifetime life;
+    layout::plan plan;
+};
+
+namespace detail {
+
+inline constexpr std::size_t max_name_length = 254;
+
+inline std::string text_of(std::uint64_t number) { return std::to_string(number); }
+
+inline void check_name(std::string_view name) {
+    const bool dots = name == "." || name == "..";
+    if (!name.empty() && name.size() <= max_name_length && !dots && name.find('/') == name.npos &&
+        name.find('\0') == name.npos) {
+        return;
+    }
+    throw queue_error(errc::invalid_name, name,
+                      "expected 1 to " + text_of(max_name_length) +
+                          " bytes, without a slash or a zero byte, and not \".\" or \"..\"; found " +
+                          text_of(name.size()) + " bytes; choose another name");
+}
+
+/// Throws unless a queue could be created from this; returns where everything in it will lie.
+inline layout::plan check_request(std::string_view name, const element_description& element, std::uint64_t capacity,
+                                  const options& wanted) {
+    check_name(name);
+    if (wanted.permissions > 0777) {
+        throw queue_error(errc::invalid_options, name,
+                          "expected permissions from 0 to 511 (octal 0777), found " + text_of(wanted.permissions));
+    }
+    if (wanted.participants == 0 || wanted.participants > layout::max_participants) {
+        throw queue_error(errc::invalid_options, name,
+                          "expected 1 to " + text_of(layout::max_participants) + " participants, found " +
+                              text_of(wanted.participants));
+    }
+    if (wanted.life != lifetime::remove_on_last_close && wanted.life != lifetime::keep) {
+        throw queue_error(errc::invalid_options, name,
+                          "expected lifetime 0 or 1, found " + text_of(static_cast<std::uint32_t>(wanted.life)));
+    }
+    if (capacity == 0 || capacity > layout::max_capacity) {
+        throw queue_error(errc::invalid_capacity, name,
+                          "expected 1 to " + text_of(layout::max_capacity) + " elements, found " + text_of(capacity));
+    }
+    const auto plan =
+        layout::make_plan(element.size, element.alignment, capacity, wanted.participants, element.type.text.size());
+    if (plan.segment_size == 0) {
+        throw queue_error(errc::invalid_capacity, name,
+                          "expected at most " + text_of(layout::max_segment_size) + " bytes in all, found " +
+                              text_of(capacity) + " slots of " + text_of(plan.slot_stride) +
+                              " bytes each; ask for a smaller capacity");
+    }
+    return plan;
+}
+
+/// Compares the fields of a header with what they must be, and says which one is wrong.
+class header_check {
+public:
+    header_check(std::string_view queue, const layout::header& header) : queue_(queue), header_(header) {}
+
+    void version() const {
+        if (header_.layout_version == layout::version) return;
+        throw queue_error(
+            errc::layout_version_differs, queue_,
+            "expected layout version " + text_of(layout::version) + ", found " + text_of(header_.layout_version) +
+                "; build both programs with the same version of promisqs, or remove the queue and create it again");
+    }
+
+    void between(const char* field, std::uint64_t found, std::uint64_t least, std::uint64_t most) const {
+        if (found >= least && found <= most) return;
+        raise(field, "from " + text_of(least) + " to " + text_of(most), found);
+    }
+
+    void equal(const char* field, std::uint64_t found, std::uint64_t expected) const {
+        if (found != expected) raise(field, text_of(expected), found);
+    }
+
+private:
+    [[noreturn]] void raise(const char* field, const std::string& expected, std::uint64_t found) const {
+        throw queue_error(errc::corrupt, queue_,
+                          "expected " + expected + " in the header's field `" + field + "`, found " + text_of(found) +
+                              "; something else has written into it: remove it and create it again");
+    }
+
+    std::string_view queue_;
+    const layout::header& header_;
+};
+
+/// Checks everything that later addressing depends on, in a header at the start of `mapped` bytes.
+inline checked_header check_header(std::string_view queue, const layout::header& header, std::uint64_t mapped) {
+    const header_check check(queue, header);
+    check.version();
+    check.between("lifetime", header.lifetime, 0, 1);
+    check.between("element size", header.element_size, 1, layout::max_segment_size);
+    check.between("element alignment", header.element_alignment, 1, layout::max_alignment);
+    check.equal("element alignment", header.element_alignment, std::bit_ceil(header.element_alignment));
+    check.between("capacity", header.capacity, 1, layout::max_capacity);
+    check.between("participant count", header.participant_count, 1, layout::max_participants);
+    check.between("schema size", header.schema_size, 1, layout::max_schema_size);
+    const checked_header result{header.capacity, header.element_size, header.participant_count,
+                                lifetime{header.lifetime},
+                                layout::make_plan(header.element_size, header.element_alignment, header.capacity,
+                                                  header.participant_count, header.schema_size)};
+    check.equal("participants offset", header.participants_offset, layout::participants_offset);
+    check.equal("participant stride", header.participant_stride, sizeof(layout::participant));
+    check.equal("schema offset", header.schema_offset, result.plan.schema_offset);
+    check.equal("slot stride", header.slot_stride, result.plan.slot_stride);
+    check.equal("payload offset", header.payload_offset, result.plan.payload_offset);
+    check.equal("slots offset", header.slots_offset, result.plan.slots_offset);
+    check.equal("segment size", header.segment_size, result.plan.segment_size);
+    check.between("segment size", header.segment_size, layout::participants_offset, mapped);
+    return result;
+}
+
+/// A stored schema text, fit to be shown: whatever it holds, and however long it claims to be.
+inline std::string shown_schema(const std::byte* text, std::uint64_t size) {
+    constexpr std::uint64_t most = 4096;
+    std::string shown(reinterpret_cast<const char*>(text), static_cast<std::size_t>(size < most ? size : most));
+    for (char& c : shown) {
+        if (c < ' ' || c > '~') c = '?';
+    }
+    return size > most ? shown + "…" : shown;
+}
+
+/// Throws unless the stored type is, as far as both sides know it, the expected one.
+inline void check_element(std::string_view queue, const layout::header& header, const std::byte* schema_text,
+                          const element_description& expected) {
+    const auto describe = [](std::string_view text, std::uint64_t size, std::uint64_t alignment) {
+        return std::string(text) + " (" + text_of(size) + " bytes, aligned to " + text_of(alignment) + ")";
+    };
+    const std::string stored = shown_schema(schema_text, header.schema_size);
+    const schema found{stored, header.schema_fingerprint, header.name_fingerprint};
+    const bool same_size = header.element_size == expected.size && header.element_alignment == expected.alignment;
+    if (same_size && compatible(expected.type, found)) return;
+    throw queue_error(same_size ? errc::schema_differs : errc::element_size_differs, queue,
+                      "expected elements of type " + describe(expected.type.text, expected.size, expected.alignment) +
+                          ", found " + describe(stored, header.element_size, header.element_alignment) +
+                          "; open it with the type that it was created with, or remove it and create it again");
+}
+
+}  // namespace detail
+}  // namespace promisqs

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What becomes of handles in a forked child.
+
+#include "support/catch.hpp"
+#include "support/names.hpp"
+#include "support/process.hpp"
+#include "support/raw_object.hpp"
+
+#include <promisqs/queue.hpp>
+
+#include <sys/resource.h>
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+using promisqs::platform::lock_kind;
+using promisqs_test::forked;
+using promisqs_test::raw_object;
+using promisqs_test::scoped_name;
+using promisqs_test::signal_pipe;
+using promisqs_test::wait_for;
+using queue = promisqs::shmem_queue<std::uint32_t>;
+
+namespace layout = promisqs::layout;
+
+namespace {
+
+bool is_locked(const raw_object& object, std::int64_t byte) {
+    return promisqs::platform::byte_is_locked(object.descriptor(), byte);
+}
+
+std::uint32_t pid_of_entry(const raw_object& object, std::size_t i) {
+    std::uint32_t pid = 0;
+    std::memcpy(&pid, &object.read().at(layout::participants_offset + i * 128 + 4), sizeof pid);
+    return pid;
+}
+
+}  // namespace
+
+TEST_CASE("the handles of a forked child just work, beside the parent's") {
+    const scoped_name name("works");
+    auto q = queue::create(name, 8);
+    REQUIRE(q.push(1));  // the parent is registered
+
+    const ::pid_t pid = forked([&] {
+        if (q.pop() != 1U) return 1;
+        return q.push(2) && q.push(3) ? 0 : 2;
+    });
+
+    CHECK(wait_for(pid) == 0);
+    CHECK(q.pop() == 2U);
+    CHECK(q.pop() == 3U);
+}
+
+TEST_CASE("parent and child are different participants, with locks of their own") {
+    const scoped_name name("entries");
+    auto q = queue::create(name, 8);
+    REQUIRE(q.push(1));
+    const raw_object object(name.path());
+    const signal_pipe ready;
+    const signal_pipe go;
+
+    const ::pid_t pid = forked([&] {
+        if (!q.push(2)) return 1;
+        ready.send();
+        go.wait();
+        return 0;
+    });
+    ready.wait();
+
+    CHECK(pid_of_entry(object, 0) == static_cast<std::uint32_t>(::getpid()));
+    CHECK(pid_of_entry(object, 1) == static_cast<std::uint32_t>(pid));
+    CHECK(is_locked(object, layout::participants_byte));
+    CHECK(is_locked(object, layout::participants_byte + 1));
+    ::kill(pid, SIGKILL);
+    wait_for(pid);
+    CHECK(is_locked(object, layout::participants_byte));
+    CHECK_FALSE(is_locked(object, layout::participants_byte + 1));
+    go.send();
+}
+
+TEST_CASE("a child does not keep the locks of a parent that was killed") {
+    const scoped_name name("parent");
+    const signal_pipe parent_ready;
+    const signal_pipe child_ready;
+    const signal_pipe go;
+    const auto keeps = queue::create(name, 8);
+    const raw_object object(name.path());
+
+    const ::pid_t parent = forked([&] {
+        auto q = queue::open(name);
+        if (!q.push(1)) return 1;
+        const ::pid_t child = ::fork();
+        if (child == 0) {
+            child_ready.send();  // it has used nothing yet
+            go.wait();
+            const bool done = q.push(2);
+            child_ready.send();
+            ::_exit(done ? 0 : 1);
+        }
+        parent_ready.send();
+        go.wait();
+        return 0;
+    });
+    parent_ready.wait();
+    child_ready.wait();
+    CHECK(is_locked(object, layout::participants_byte));
+    ::kill(parent, SIGKILL);
+    wait_for(parent);
+
+    CHECK_FALSE(is_locked(object, layout::participants_byte));
+    go.send();
+    child_ready.wait();
+    auto q = keeps;
+    CHECK(q.pop() == 1U);
+    CHECK(q.pop() == 2U);
+}
+
+TEST_CASE("a child is a user in its own right: the queue stays until both are out") {
+    const scoped_name name("both");
+    std::optional<queue> q = queue::create(name, 8);
+    const signal_pipe go;
+
+    const ::pid_t pid = forked([&] {
+        go.wait();
+        if (!name.exists() || !q->push(5)) return 1;
+        q.reset();
+        return name.exists() ? 2 : 0;  // it was the last
+    });
+    q.reset();
+    CHECK(name.exists());
+    go.send();
+
+    CHECK(wait_for(pid) == 0);
+    CHECK_FALSE(name.exists());
+}
+
+TEST_CASE("a child that ends without a word leaves the queue to its parent, who removes it") {
+    const scoped_name name("silent");
+    std::optional<queue> q = queue::create(name, 8);
+    CHECK(wait_for(forked([&] { return q->push(1) ? 0 : 1; })) == 0);
+    CHECK(q->pop() == 1U);
+    q.reset();
+    CHECK_FALSE(name.exists());
+}
+
+TEST_CASE("a child's child works too") {
+    const scoped_name name("grandchild");
+    auto q = queue::create(name, 8);
+    REQUIRE(q.push(1));
+    const int status = wait_for(forked([&] {
+        if (!q.push(2)) return 1;
+        return wait_for(forked([&] { return q.push(3) && q.pop() == 1U ? 0 : 1; }));
+    }));
+    CHECK(status == 0);
+    CHECK(q.pop() == 2U);
+    CHECK(q.pop() == 3U);
+}
+
+TEST_CASE("forks in the midst of other threads' traffic disturb neither side") {
+    const scoped_name name("traffic");
+    auto q = queue::create(name, 16);
+    std::atomic<bool> over{false};
+    std::atomic<std::uint64_t> pushed{0};
+    std::atomic<std::uint64_t> popped{0};
+    std::thread producer([&] {
+        while (!over.load()) pushed += q.push(1) ? 1U : 0U;
+    });
+    std::thread consumer([&] {
+        while (!over.load()) popped += q.pop().has_value() ? 1U : 0U;
+    });
+
+    const scoped_name other_name("traffic-other");
+    auto other = queue::create(other_name, 1000);
+    for (std::uint32_t i = 0; i < 50; ++i) {
+        const ::pid_t pid = forked([&] { return other.push(i) ? 0 : 1; });
+        CHECK(wait_for(pid) == 0);
+        CHECK(other.pop() == i);
+    }
+    over = true;
+    producer.join();
+    consumer.join();
+
+    CHECK(pushed == popped + q.size());
+}
+
+TEST_CASE("a child for whom no descriptor could be opened gets a clear error, and holds nothing of its parent's") {
+    const scoped_name name("descriptors");
+    auto q = queue::create(name, 8);
+    REQUIRE(q.push(1));
+    const raw_object object(name.path());
+    ::rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    ::rlimit none = before;
+    none.rlim_cur = 3;
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+
+    const ::pid_t pid = forked([&] {
+        try {
+            q.push(2);
+        } catch (const promisqs::queue_error& error) {
+            return error.code() == promisqs::errc::system_failure ? 0 : 1;
+        }
+        return 2;
+    });
+    const int status = wait_for(pid);
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+
+    CHECK(status == 0);
+    CHECK(q.pop() == 1U);
+    CHECK(is_locked(object, layout::participants_byte));
+}
+
+TEST_CASE("a program started from this one does not inherit the queue") {
+    const scoped_name name("exec");
+    const auto q = queue::create(name, 8);
+    const std::string command = "ls -l /proc/self/fd | grep -q " + name.str();
+    CHECK(std::system(command.c_str()) != 0);
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Threads on one handle, which is what the thread sanitizer can judge.
+
+#include "support/catch.hpp"
+#include "support/names.hpp"
+#include "support/raw_object.hpp"
+
+#include <promisqs/queue.hpp>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+using promisqs::shmem_queue;
+using promisqs::status;
+using promisqs_test::scoped_name;
+
+namespace {
+
+struct numbered {
+    std::uint64_t producer;
+    std::uint64_t number;
+    std::array<std::uint64_t, 6> echo;  // repeats the number: a torn message shows
+
+    static numbered make(std::uint64_t producer, std::uint64_t number) {
+        numbered result{producer, number, {}};
+        result.echo.fill(number * 1000 + producer);
+        return result;
+    }
+    [[nodiscard]] bool whole() const {
+        return std::ranges::all_of(echo, [&](std::uint64_t e) { return e == number * 1000 + producer; });
+    }
+};
+
+// What one consumer saw, checked as it goes: whole messages, each producer's in order.
+class ledger {
+public:
+    explicit ledger(std::uint64_t producers) : next_(producers, 0) {}
+
+    void add(const numbered& message) {
+        good_ = good_ && message.whole() && message.number >= next_.at(message.producer);
+        next_.at(message.producer) = message.number + 1;
+        sum_ += message.number;
+        ++count_;
+    }
+    [[nodiscard]] bool good() const { return good_; }
+    [[nodiscard]] std::uint64_t count() const { return count_; }
+    [[nodiscard]] std::uint64_t sum() const { return sum_; }
+
+private:
+    std::vector<std::uint64_t> next_;
+    std::uint64_t count_ = 0;
+    std::uint64_t sum_ = 0;
+    bool good_ = true;
+};
+
+}  // namespace
+
+TEST_CASE("any number of threads push and pop through one handle, and every message arrives once, whole and in order") {
+    const std::uint64_t capacity = GENERATE(1U, 2U, 3U, 64U, 1000U);
+    constexpr std::uint64_t producers = 4;
+    constexpr std::uint64_t consumers = 4;
+    constexpr std::uint64_t each = 5000;
+    const scoped_name name("conservation");
+    auto q = shmem_queue<numbered>::create(name, capacity);
+    std::atomic<std::uint64_t> taken{0};
+    std::vector<ledger> ledgers(consumers, ledger(producers));
+    std::vector<std::thread> threads;
+
+    for (std::uint64_t p = 0; p < producers; ++p) {
+        threads.emplace_back([&, p] {
+            for (std::uint64_t i = 0; i < each; ++i) {
+                while (!q.push(numbered::make(p, i))) std::this_thread::yield();
+            }
+        });
+    }
+    for (std::uint64_t c = 0; c < consumers; ++c) {
+        threads.emplace_back([&, c] {
+            while (taken.load() < producers * each) {
+                if (const auto message = q.pop()) {
+                    ledgers[c].add(*message);
+                    taken.fetch_add(1);
+                } else {
+                    std::this_thread::yield();
+                }
+            }
+        });
+    }
+    for (auto& thread : threads) thread.join();
+
+    std::uint64_t count = 0;
+    std::uint64_t sum = 0;
+    for (const auto& one : ledgers) {
+        CHECK(one.good());
+        count += one.count();
+        sum += one.sum();
+    }
+    CHECK(count == producers * each);
+    CHECK(sum == producers * each * (each - 1) / 2);
+    CHECK(q.empty());
+}
+
+TEST_CASE("a peek in the midst of pushes and pops never returns a torn message") {
+    const scoped_name name("torn");
+    auto q = shmem_queue<numbered>::create(name, 2);
+    std::atomic<bool> over{false};
+    std::atomic<std::uint64_t> looks{0};
+    std::thread producer([&] {
+        for (std::uint64_t i = 0; looks.load() < 2000; ++i) static_cast<void>(q.push(numbered::make(1, i)));
+        over = true;
+    });
+    std::thread consumer([&] {
+        while (!over.load()) static_cast<void>(q.pop());
+    });
+
+    bool whole = true;
+    while (!over.load()) {
+        if (const auto message = q.peek()) {
+            whole = whole && message->whole();
+            looks.fetch_add(1);
+        }
+    }
+    producer.join();
+    consumer.join();
+
+    CHECK(whole);
+}
+
+TEST_CASE("a thread that ends gives its entry back, and one that stays keeps the same") {
+    const scoped_name name("entries");
+    auto q = shmem_queue<int>::create(name, 8, {.participants = 2});
+    REQUIRE(q.push(0));
+    for (int i = 0; i < 10; ++i) {
+        std::thread([&] {
+            CHECK(q.push(i));
+            CHECK(q.pop().has_value());
+        }).join();
+    }
+    REQUIRE(q.push(0));
+    const auto bytes = promisqs_test::raw_object(name.path()).read();
+    CHECK(std::to_integer<int>(bytes.at(1152)) == 1);
+    CHECK(std::to_integer<int>(bytes.at(1152 + 128)) == 0);
+}
+
+TEST_CASE("a handle that goes gives its threads' entries back while the threads live on") {
+    const scoped_name name("handles");
+    const auto stays = shmem_queue<int>::create(name, 8, {.participants = 1});
+    for (int i = 0; i < 10; ++i) {
+        auto q = shmem_queue<int>::open(name);
+        CHECK(q.push(i));
+        CHECK(q.pop() == i);
+    }
+}
+
+TEST_CASE("threads use copies of a handle, each its own") {
+    const scoped_name name("copies");
+    auto q = shmem_queue<std::uint64_t>::create(name, 16);
+    std::atomic<std::uint64_t> sum{0};
+    std::vector<std::thread> threads;
+    for (std::uint64_t t = 0; t < 4; ++t) {
+        threads.emplace_back([mine = q, &sum]() mutable {
+            for (std::uint64_t i = 1; i <= 2000; ++i) {
+                while (!mine.push(i)) {}
+                std::optional<std::uint64_t> out;
+                while (!(out = mine.pop())) {}
+                sum.fetch_add(*out);
+            }
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    CHECK(sum == 4 * 2000 * 2001 / 2);
+}
+
+namespace {
+
+// Outlives this thread's list of entries, and still uses a queue when it goes.
+struct late_user {
+    shmem_queue<int>* queue = nullptr;
+    ~late_user() {
+        if (queue != nullptr) static_cast<void>(queue->push(99));
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a queue can be used while a thread's last objects are destroyed") {
+    const scoped_name name("late");
+    auto q = shmem_queue<int>::create(name, 8, {.participants = 3});
+    std::thread([&] {
+        static thread_local late_user late;  // made before the entry, so destroyed after it was given back
+        late.queue = &q;
+        CHECK(q.push(1));
+    }).join();
+    CHECK(q.pop() == 1);
+    CHECK(q.pop() == 99);
+}
