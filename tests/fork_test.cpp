@@ -202,7 +202,7 @@ TEST_CASE("a child for whom no descriptor could be opened gets a clear error, an
 
     const ::pid_t pid = forked([&] {
         try {
-            q.push(2);
+            static_cast<void>(q.push(2));
         } catch (const promisqs::queue_error& error) {
             return error.code() == promisqs::errc::system_failure ? 0 : 1;
         }

@@ -55,6 +55,16 @@ const role half_way("lifetime-half-way-creator", [](const promisqs_test::argumen
     return 0;
 });
 
+// Asks, without taking it, whether a shared lock could be had.
+bool is_locked_exclusively(const raw_object& object, std::int64_t byte) {
+    struct ::flock range {};
+    range.l_type = F_RDLCK;
+    range.l_whence = SEEK_SET;
+    range.l_start = byte;
+    range.l_len = 1;
+    return ::fcntl(object.descriptor(), F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
+}
+
 struct shared_state {
     std::atomic<unsigned> arrived{0};
     std::atomic<unsigned> round{0};
@@ -155,7 +165,7 @@ TEST_CASE("a queue whose users were all killed is there with its messages, and c
     ready.wait();
     user.kill();
 
-    expect_error(errc::already_exists, {name, "1 messages", "used by nobody", "open", "remove"},
+    expect_error(errc::already_exists, {name, "messages waiting: 1", "used by nobody", "open", "remove"},
                  [&] { static_cast<void>(queue::create(name, 8)); });
     {
         auto q = queue::open(name);
@@ -225,6 +235,34 @@ TEST_CASE("a creator killed half-way is told from one that is still at it") {
     other.join();
 
     CHECK(opened);
+}
+
+TEST_CASE("an open that fails does not remove the queue, though nobody else uses it") {
+    const scoped_name name("failing-open");
+    const signal_pipe ready;
+    const signal_pipe go;
+    child user("lifetime-holder", {name.str(), ready.writer(), go.reader()});
+    ready.wait();
+    user.kill();
+
+    expect_error(errc::no_memory, {name}, [&] {  // the queue is smaller than one huge page
+        static_cast<void>(queue::open(name, {.huge = promisqs::huge_pages::require}));
+    });
+    expect_error(errc::schema_differs, {name}, [&] { static_cast<void>(promisqs::shmem_queue<float>::open(name)); });
+
+    CHECK(queue::open(name).pop() == 7U);
+}
+
+TEST_CASE("the last one out removes the queue though somebody looks at it just then") {
+    const scoped_name name("looked-at");
+    std::optional<queue> q = queue::create(name, 8);
+    raw_object looking(name.path());
+    REQUIRE(looking.lock(layout::initialising_byte, lock_kind::exclusive));
+    std::thread closer([&] { q.reset(); });
+    while (!is_locked_exclusively(looking, layout::users_byte)) std::this_thread::yield();
+    REQUIRE(looking.lock(layout::initialising_byte, lock_kind::none));
+    closer.join();
+    CHECK_FALSE(name.exists());
 }
 
 TEST_CASE("an opener that finds the name leading elsewhere once it has joined starts over") {

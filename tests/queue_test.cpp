@@ -62,6 +62,7 @@ struct constant_member {
 
 static_assert(std::ranges::input_range<shmem_queue<message>>);
 static_assert(std::input_iterator<shmem_queue<message>::iterator>);
+static_assert(!std::copyable<shmem_queue<message>::iterator>);
 static_assert(std::is_copy_constructible_v<shmem_queue<int>> && std::is_nothrow_move_constructible_v<shmem_queue<int>>);
 static_assert(!promisqs::queue_element<int*> && !promisqs::queue_element<int[3]> &&
               !promisqs::queue_element<const int>);
@@ -167,6 +168,22 @@ TEST_CASE("a queue can be used with ranges") {
     std::ranges::copy(q | std::views::filter([](int m) { return m % 2 == 1; }), std::back_inserter(seen));
 
     CHECK(seen == std::vector<int>{1, 3, 5});
+}
+
+TEST_CASE("what a loop did not look at stays in the queue") {
+    const scoped_name name("take");
+    auto q = shmem_queue<int>::create(name, 10);
+    for (int i = 0; i < 7; ++i) REQUIRE(q.push(i));
+    std::vector<int> seen;
+
+    for (const int m : q | std::views::take(3)) seen.push_back(m);
+    for (const int m : q) {
+        seen.push_back(m);
+        if (m == 4) break;
+    }
+
+    CHECK(seen == std::vector<int>{0, 1, 2, 3, 4});
+    CHECK(q.size() == 2);
 }
 
 TEST_CASE("a copy of a handle is a handle on the same queue, and outlives the original") {

@@ -146,7 +146,7 @@ TEST_CASE("while a consumer is copying out of a full ring, a push is told to wai
     CHECK(ring.push(producer, 10) == outcome::full);
 }
 
-TEST_CASE("a ring that is full behind a producer still copying its first message says full") {
+TEST_CASE("a ring whose oldest message is still being copied in is not full: a push is told to wait") {
     const std::uint64_t capacity = any_capacity();
     const number_ring<> ring(capacity);
     participant slow;
@@ -154,11 +154,11 @@ TEST_CASE("a ring that is full behind a producer still copying its first message
 
     const bool done = ring.ring.push_if_ready(slow, [&](void*) {
         for (std::uint64_t i = 1; i < capacity; ++i) REQUIRE(ring.push(producer, i) == outcome::ok);
-        CHECK(ring.push(producer, 99) == outcome::full);
-        CHECK(ring.ring.full());
+        CHECK(ring.push(producer, 99) == outcome::busy);
     });
 
     CHECK(done);
+    CHECK(ring.push(producer, 99) == outcome::full);
 }
 
 TEST_CASE("others overtake a producer that is copying, up to the capacity") {
@@ -309,6 +309,13 @@ TEST_CASE("counters and stamps that contradict each other are corruption") {
     SECTION("a slot at the head that was already used") {
         ring.shared.slots[0].stamp.value = ring.tickets.next_lap(0);
         CHECK(ring.pop(me, out) == outcome::corrupt);
+        CHECK(ring.peek(out) == outcome::corrupt);
+    }
+    SECTION("a slot behind a void that was already used") {
+        ring.shared.tail.value = 2;
+        ring.shared.slots[0].stamp.value = make_stamp(0, slot_state::voided);
+        ring.shared.slots[1].stamp.value = ring.tickets.next_lap(0);
+        CHECK(ring.peek(out) == outcome::corrupt);
     }
 }
 

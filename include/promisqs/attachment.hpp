@@ -9,12 +9,11 @@
 #include <promisqs/shared_file.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -23,35 +22,37 @@ namespace promisqs {
 /// One process's use of a queue, shared by the copies of a handle: the segment, and the participant entries of this process's
 /// threads in it. A thread gets its entry on its first push or pop, and gives it back when it ends, or when the last copy of
 /// the handle goes.
-class attachment : public std::enable_shared_from_this<attachment> {
+class [[gnu::visibility("default")]] attachment {
 public:
     explicit attachment(joined_segment joined)
-        : segment_(std::move(joined.object)),
-          header_(joined.header),
-          table_(segment_.at<layout::participant>(layout::participants_offset), header_.participants),
-          entries_of_(shared_file::forks()) {}
+        : joined_(std::move(joined)),
+          table_(object().at<layout::participant>(layout::participants_offset), header().participants) {
+        const std::lock_guard guard(shared_file::process_mutex());
+        forks_ = shared_file::forks();
+        next_ = std::exchange(first_, this);
+    }
 
     attachment(const attachment&) = delete;
     attachment& operator=(const attachment&) = delete;
 
     ~attachment() {
-        {
-            const std::lock_guard guard(shared_file::process_mutex());
-            forget_parents_entries();
-            for (layout::participant* entry : entries_) leave(*entry);
-        }
-        detail::close(segment_, header_.life);
+        const std::lock_guard guard(shared_file::process_mutex());
+        forget_parents_entries();
+        for (const enlisted& one : entries_) leave(*one.entry);
+        attachment** link = &first_;
+        while (*link != this) link = &(*link)->next_;
+        *link = next_;
     }
 
-    [[nodiscard]] const segment& object() const noexcept { return segment_; }
-    [[nodiscard]] const checked_header& header() const noexcept { return header_; }
+    [[nodiscard]] const segment& object() const noexcept { return joined_.object(); }
+    [[nodiscard]] const checked_header& header() const noexcept { return joined_.header(); }
 
     /// What a handle keeps of its attachment to find the calling thread's entry by, with as few loads in a row as possible:
     /// a push's first store waits for the address of the entry.
     class key {
     public:
         explicit key(attachment& owner) noexcept
-            : owner_(&owner), file_id_(owner.segment_.file().id()), place_(file_id_ % known_entries.size()) {}
+            : owner_(&owner), file_id_(owner.object().file().id()), place_(file_id_ % known_entries.size()) {}
 
         /// Calls `use(entry)` with the calling thread's entry if this thread has used the queue before.
         ///
@@ -78,26 +79,12 @@ public:
     };
 
 private:
-    static constinit inline thread_local bool over_ = false;  // whether this thread's `enlisted_` is gone
-
-    // A thread's entries, to be given back when it ends.
+    // An entry, and whose it is: the address of what each thread has its own of.
     struct enlisted {
-        std::uint64_t file_id;
-        std::uint64_t forks;
+        const void* thread;
         layout::participant* entry;
-        std::weak_ptr<attachment> owner;
     };
-    struct enlisted_list {
-        std::vector<enlisted> all;
-        ~enlisted_list() {
-            over_ = true;
-            known_entries = {};
-            for (const enlisted& one : all) {
-                if (const auto owner = one.owner.lock()) owner->retire(one);
-            }
-        }
-    };
-    static inline thread_local enlisted_list enlisted_;
+    static const void* this_thread() noexcept { return &known_entries; }
 
     // How the table asks for the kernel's locks.
     struct entry_locks {
@@ -109,70 +96,74 @@ private:
     };
 
     layout::participant& find_or_enlist() {
-        const std::uint64_t id = segment_.file().id();
-        layout::participant* entry = nullptr;
-        if (!over_) {
-            for (const enlisted& one : enlisted_.all) {
-                if (one.file_id == id && one.forks == shared_file::forks()) entry = one.entry;
-            }
-        }
-        if (entry == nullptr) entry = &enlist();
-        return *entry;
+        const std::lock_guard guard(shared_file::process_mutex());
+        forget_parents_entries();
+        const auto mine = std::ranges::find(entries_, this_thread(), &enlisted::thread);
+        return mine != entries_.end() ? *mine->entry : enlist();
     }
 
     layout::participant& enlist() {
-        if (!over_) {
-            std::erase_if(enlisted_.all, [](const enlisted& one) { return one.owner.expired(); });
-            enlisted_.all.reserve(enlisted_.all.size() + 1);
-        }
-        const std::lock_guard guard(shared_file::process_mutex());
-        forget_parents_entries();
-        if (segment_.file().descriptor() < 0) {
-            throw queue_error(errc::system_failure, segment_.name(),
-                              "expected a descriptor of its own after fork(), found that none could be opened; raise "
-                              "RLIMIT_NOFILE (ulimit -n), see that /proc is mounted, or open the queue in the child");
-        }
+        if (object().file().descriptor() < 0) raise_lost();
         entries_.reserve(entries_.size() + 1);
-        entry_locks locks{segment_};
+        entry_locks locks{object()};
         layout::participant* entry =
             table_.enlist(locks, {platform::process_id(), platform::thread_id(), platform::wall_clock()});
-        if (entry == nullptr) {
-            throw queue_error(
-                errc::too_many_participants, segment_.name(),
-                "expected at most " + std::to_string(table_.count()) +
-                    " threads using it at once, found as many already; end some, or create the queue with a "
-                    "larger options::participants");
-        }
-        entries_.push_back(entry);
-        if (!over_) enlisted_.all.push_back({segment_.file().id(), shared_file::forks(), entry, weak_from_this()});
+        if (entry == nullptr) raise_too_many();
+        entries_.push_back({this_thread(), entry});
+        static const auto at_end = platform::thread_end_key(&end_of_thread);
+        platform::call_at_thread_end(at_end, entry);
         return *entry;
     }
 
-    // A thread has ended.
-    void retire(const enlisted& one) noexcept {
-        const std::lock_guard guard(shared_file::process_mutex());
-        if (one.forks != shared_file::forks()) return;  // the entry is a parent process's
-        std::erase(entries_, one.entry);
-        leave(*one.entry);
+    [[noreturn]] void raise_lost() const {
+        throw queue_error(
+            errc::system_failure, object().name(),
+            "expected a descriptor of its own for the child of a fork(), found: " +
+                std::generic_category().message(object().file().lost_because()) +
+                "; raise RLIMIT_NOFILE (ulimit -n), see that /proc is mounted and that no privileges were given "
+                "up since it was opened, or open it again in the child");
     }
 
-    void leave(layout::participant& entry) noexcept {
-        entry_locks locks{segment_};
+    [[noreturn]] void raise_too_many() const {
+        throw queue_error(
+            errc::too_many_participants, object().name(),
+            "expected at most " + std::to_string(table_.count()) +
+                " threads using it at once, found as many already; end some, or create the queue with a larger "
+                "options::participants");
+    }
+
+    // Gives back all that the calling thread has, of all queues.
+    static void end_of_thread(void* /*entry*/) noexcept {
+        known_entries = {};
+        const std::lock_guard guard(shared_file::process_mutex());
+        for (attachment* one = first_; one != nullptr; one = one->next_) {
+            one->forget_parents_entries();
+            std::erase_if(one->entries_, [&](const enlisted& entry) {
+                if (entry.thread != this_thread()) return false;
+                one->leave(*entry.entry);
+                return true;
+            });
+        }
+    }
+
+    void leave(layout::participant & entry) const noexcept {
+        entry_locks locks{object()};
         table_.leave(locks, entry);
     }
 
-    // In a forked child the entries belong to the parent's threads.
+    // In a forked child the entries are those of its parent's threads.
     void forget_parents_entries() noexcept {
-        if (entries_of_ == shared_file::forks()) return;
-        entries_.clear();
-        entries_of_ = shared_file::forks();
+        if (std::exchange(forks_, shared_file::forks()) != shared_file::forks()) entries_.clear();
     }
 
-    segment segment_;
-    checked_header header_;
+    static constinit inline attachment* first_ =
+        nullptr;  // of all in this process; under `process_mutex`, like all below
+
+    joined_segment joined_;
     participant_table table_;
-    std::vector<layout::participant*> entries_;
-    std::uint64_t entries_of_;  // `shared_file::forks()` when they were taken
+    std::vector<enlisted> entries_;
+    std::uint64_t forks_ = 0;  // `shared_file::forks()` when the entries were taken
+    attachment* next_ = nullptr;
 };
 
 }  // namespace promisqs

@@ -21,7 +21,10 @@
 #include <promisqs/segment.hpp>
 #include <promisqs/validation.hpp>
 
+#include <algorithm>
 #include <atomic>
+#include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <optional>
@@ -30,23 +33,19 @@
 
 namespace promisqs {
 
-/// A queue's segment that this process uses, and the checked copy of its header.
-struct joined_segment {
-    segment object;
-    checked_header header;
-};
-
 namespace detail {
 
-/// How long create, open and remove wait for somebody who is building or removing the same queue, and how long `open` gives
-/// a creator that has made the object but not locked it; in nanoseconds.
+/// How long create, open and remove wait, without seeing any progress, for somebody who is building or removing the same
+/// queue; and how long they give a creator that has made the object but not locked it. In nanoseconds.
 inline constexpr std::uint64_t patience = 5'000'000'000;
 inline constexpr std::uint64_t grace = 250'000'000;
 
 /// A limit to waiting for others.
 class deadline {
 public:
-    explicit deadline(std::uint64_t nanoseconds) noexcept : end_(platform::steady_clock() + nanoseconds) {}
+    explicit deadline(std::uint64_t nanoseconds) noexcept : length_(nanoseconds) { restart(); }
+
+    void restart() noexcept { end_ = platform::steady_clock() + length_; }
 
     /// Waits a little. False: the time is over.
     [[nodiscard]] bool wait() const noexcept {
@@ -57,17 +56,28 @@ public:
 
     void wait_or_throw(const std::string& name) const {
         if (wait()) return;
-        throw queue_error(
-            errc::unfinished, name,
-            "expected it to be created or removed within " + text_of(patience / 1'000'000'000) +
-                " s, found that the process at it is alive but has not done so; see whether it is stopped");
+        throw queue_error(errc::unfinished, name,
+                          "expected whoever creates or removes it to be done, found no progress for " +
+                              text_of(length_ / 1'000'000'000) +
+                              " s; see whether a process that uses this name is stopped, and try again");
     }
 
 private:
-    std::uint64_t end_;
+    std::uint64_t length_;
+    std::uint64_t end_ = 0;
 };
 
-enum class condition { finished, unfinished, foreign };
+enum class condition { finished, unfinished, empty, foreign };
+
+inline condition examine(const segment& object) {
+    const int file = object.file().descriptor();
+    std::uint64_t word = 0;
+    if (!platform::is_regular(file)) return condition::foreign;
+    if (platform::size_of(file) == 0) return condition::empty;
+    if (!platform::read_word(file, word)) return condition::foreign;
+    if (word == layout::unfinished_magic) return condition::unfinished;
+    return word == layout::magic ? condition::finished : condition::foreign;
+}
 
 [[noreturn]] inline void raise_foreign(const segment& object) {
     throw queue_error(errc::not_a_queue, object.name(),
@@ -76,13 +86,10 @@ enum class condition { finished, unfinished, foreign };
                           " bytes that does not begin like one; use another name, or have its owner remove it");
 }
 
-inline condition examine(const segment& object) {
-    const int file = object.file().descriptor();
-    std::uint64_t word = 0;
-    if (platform::size_of(file) == 0) return condition::unfinished;
-    if (!platform::read_word(file, word)) return condition::foreign;
-    if (word == layout::unfinished_magic) return condition::unfinished;
-    return word == layout::magic ? condition::finished : condition::foreign;
+[[noreturn]] inline void raise_not_removable(const segment& object) {
+    throw queue_error(
+        errc::no_permission, object.name(),
+        "expected to be allowed to remove it, found that it belongs to somebody else; have its owner do it");
 }
 
 /// Locks the object for building it, or for removing its name (rule 1). False: somebody else is at it, or the name leads
@@ -97,37 +104,67 @@ inline bool try_seize(const segment& object) {
 /// Removes the name of an unfinished object, unless its creator is at work on it (rule 2).
 inline void remove_abandoned(const segment& object) {
     if (!try_seize(object)) return;
-    if (examine(object) == condition::unfinished) object.unlink();
+    const auto state = examine(object);
+    const bool abandoned = state == condition::unfinished || state == condition::empty;
+    if (abandoned && !object.unlink()) raise_not_removable(object);
     object.file().unlock(layout::initialising_byte);
 }
+
+/// Waits for the end of what somebody else does to an object that is not finished; takes it away if nobody does.
+class unfinished_objects {
+public:
+    /// \param replace  whether an abandoned object is to be removed; otherwise it is an error
+    explicit unfinished_objects(bool replace) noexcept : replace_(replace) {}
+
+    void deal_with(const segment& object, condition state, bool locked, deadline& limit) {
+        const std::int64_t size = platform::size_of(object.file().descriptor());
+        if (locked) {
+            if (size != size_) limit.restart();  // its creator is getting on
+            size_ = size;
+            creator_locks_it_.restart();
+            limit.wait_or_throw(object.name());
+        } else if (state == condition::unfinished && replace_) {
+            remove_abandoned(object);
+            limit.wait_or_throw(object.name());
+        } else if (!creator_locks_it_.wait()) {
+            // An empty object may be one that somebody has just made, and not come to lock.
+            if (!replace_) raise_abandoned(object);
+            remove_abandoned(object);
+            creator_locks_it_.restart();
+        }
+    }
+
+private:
+    [[noreturn]] static void raise_abandoned(const segment& object) {
+        throw queue_error(errc::unfinished, object.name(),
+                          "expected a complete queue, found one whose creator died while building it; "
+                          "call create or open_or_create, which start over, or remove");
+    }
+
+    bool replace_;
+    std::int64_t size_ = 0;
+    deadline creator_locks_it_{grace};
+};
 
 /// Opens an object whose creator was done with it. Nothing if there is none of that name.
 ///
 /// \param replace  whether to remove an object that was abandoned unfinished; otherwise it is an error
-inline std::optional<segment> find_finished(const std::string& name, bool replace, const deadline& limit) {
-    const deadline creator_locks_it(grace);
+inline std::optional<segment> find_finished(const std::string& name, bool replace, deadline& limit) {
+    unfinished_objects unfinished(replace);
     for (;;) {
         auto found = segment::find(name);
         if (!found) return std::nullopt;
-        switch (examine(*found)) {
-            case condition::finished: return found;
-            case condition::foreign: raise_foreign(*found);
-            case condition::unfinished: break;
-        }
-        if (platform::byte_is_locked(found->file().descriptor(), layout::initialising_byte)) {
-            limit.wait_or_throw(name);
-        } else if (replace) {
-            remove_abandoned(*found);
-        } else if (!creator_locks_it.wait()) {
-            throw queue_error(errc::unfinished, name,
-                              "expected a complete queue, found one whose creator died while building it; "
-                              "call create or open_or_create, which start over, or remove");
-        }
+        // The lock first: whoever lets go of it after this look has finished the object before the next one.
+        const bool locked = platform::byte_is_locked(found->file().descriptor(), layout::initialising_byte);
+        const auto state = examine(*found);
+        if (state == condition::finished) return found;
+        if (state == condition::foreign) raise_foreign(*found);
+        unfinished.deal_with(*found, state, locked, limit);
     }
 }
 
-/// Maps a finished object and checks its header.
-inline checked_header map_finished(segment& object, huge_pages huge) {
+/// Maps a finished object and checks its header, of which it returns the copy that was checked.
+inline std::pair<header_copy, checked_header> map_finished(segment& object, huge_pages huge) {
     const auto size = static_cast<std::uint64_t>(platform::size_of(object.file().descriptor()));
     if (size < layout::participants_offset) {
         throw queue_error(errc::corrupt, object.name(),
@@ -137,7 +174,8 @@ inline checked_header map_finished(segment& object, huge_pages huge) {
     object.map(size, huge);
     // Acquire, pairs with the release in `build`: everything else in the header is there.
     static_cast<void>(object.header().magic.load(std::memory_order_acquire));
-    return check_header(object.name(), object.header(), size);
+    const auto copy = copy_header(object.header());
+    return {copy, check_header(object.name(), copy, size)};
 }
 
 /// Gives up the use of a queue; removes its name if it was the last one and the queue is not to be kept (rule 3).
@@ -146,15 +184,42 @@ inline checked_header map_finished(segment& object, huge_pages huge) {
 inline void close(const segment& object, lifetime life) noexcept {
     object.file().part();
     if (life == lifetime::keep) return;
-    try {
-        // The lock is held until the descriptor is closed: an opener must not come in before the name is gone.
-        if (object.try_lock(layout::users_byte, platform::lock_kind::exclusive) && try_seize(object)) object.unlink();
-    } catch (const queue_error&) {
-        // Without a descriptor to look where the name leads, it is better left than somebody else's removed.
+    // This lock is held until the descriptor is closed: an opener must not come in before the name is gone.
+    if (object.file().lock(layout::users_byte, platform::lock_kind::exclusive) != 0) return;
+    // Somebody may hold the other one for an instant, to see whether the object was abandoned, or to remove it.
+    for (const deadline limit(grace);
+         object.file().lock(layout::initialising_byte, platform::lock_kind::exclusive) != 0;) {
+        if (!limit.wait()) return;
     }
+    if (object.is_named()) object.unlink();
 }
 
-/// Joins the users of an object that is mapped and checked. False: its name is gone, or going: start over.
+}  // namespace detail
+
+/// A queue's segment that this process uses, and the checked copy of its header; closed with the object's end.
+class joined_segment {
+public:
+    joined_segment(segment object, const checked_header& header) noexcept
+        : object_(std::move(object)), header_(header) {}
+    joined_segment(joined_segment&& other) noexcept
+        : object_(std::move(other.object_)), header_(other.header_), open_(std::exchange(other.open_, false)) {}
+    joined_segment& operator=(joined_segment&&) = delete;
+    ~joined_segment() {
+        if (open_) detail::close(object_, header_.life);
+    }
+
+    [[nodiscard]] const segment& object() const noexcept { return object_; }
+    [[nodiscard]] const checked_header& header() const noexcept { return header_; }
+
+private:
+    segment object_;
+    checked_header header_;
+    bool open_ = true;
+};
+
+namespace detail {
+
+/// Joins the users of an object. False: its name is gone, or going: start over.
 inline bool try_join(const segment& object) {
     const int error = object.file().join();
     if (error == EAGAIN) return false;
@@ -169,21 +234,17 @@ inline bool try_join(const segment& object) {
 /// \param capacity  what its capacity must be, if not 0
 inline std::optional<joined_segment> try_use(segment object, const element_description& element, std::uint64_t capacity,
                                              const memory_options& memory) {
-    const auto header = map_finished(object, memory.huge);
-    check_element(object.name(), object.header(), object.at<std::byte>(header.plan.schema_offset), element);
+    const auto [copy, header] = map_finished(object, memory.huge);
+    check_element(object.name(), copy, object.at<std::byte>(header.plan.schema_offset), element);
     if (capacity != 0 && header.capacity != capacity) {
         throw queue_error(errc::capacity_differs, object.name(),
                           "expected capacity " + text_of(capacity) + ", found " + text_of(header.capacity) +
                               "; ask for the capacity it has, call open, or remove it and create it again");
     }
+    // Before joining: a user that fails here would be the last one out of a queue that it never used.
+    object.prepare(memory);
     if (!try_join(object)) return std::nullopt;
-    try {
-        object.prepare(memory);
-    } catch (...) {
-        close(object, header.life);
-        throw;
-    }
-    return joined_segment{std::move(object), header};
+    return joined_segment(std::move(object), header);
 }
 
 inline void write_header(layout::header& header, const element_description& element, std::uint64_t capacity,
@@ -229,30 +290,32 @@ inline void build(segment& object, const element_description& element, std::uint
 inline std::optional<joined_segment> try_create(const std::string& name, const element_description& element,
                                                 std::uint64_t capacity, const options& wanted,
                                                 const layout::plan& plan) {
+    segment::check_allowed(name, plan.segment_size);
     auto made = segment::make(name, wanted.permissions);
-    if (!made || !try_seize(*made)) return std::nullopt;  // taken, or taken for abandoned before we could lock it
+    if (!made) return std::nullopt;
     try {
+        if (!try_seize(*made)) return std::nullopt;  // taken for abandoned before we could lock it
         build(*made, element, capacity, wanted, plan);
     } catch (...) {
-        made->unlink();
+        if (made->is_named()) made->unlink();
         throw;
     }
     made->file().unlock(layout::initialising_byte);
     const checked_header header{capacity, element.size, wanted.participants, wanted.life, plan};
-    return joined_segment{std::move(*made), header};
+    return joined_segment(std::move(*made), header);
 }
 
 [[noreturn]] inline void refuse_to_create(segment& found) {
-    const auto header = map_finished(found, huge_pages::never);
+    const auto header = map_finished(found, huge_pages::never).second;
     const auto& counters = found.counters();
     const ticket_space tickets(header.capacity);
     const std::uint64_t head = counters.head.load(std::memory_order_acquire);
-    const std::uint64_t waiting = tickets.distance(head, counters.tail.load(std::memory_order_acquire));
+    const std::uint64_t waiting = tickets.distance(head, counters.tail.load(std::memory_order_relaxed));
     const bool used = platform::byte_is_locked(found.file().descriptor(), layout::users_byte);
     throw queue_error(errc::already_exists, found.name(),
-                      "expected no queue of this name, found one with capacity " + text_of(header.capacity) + ", " +
-                          text_of(header.element_size) + " bytes an element and " + text_of(waiting) +
-                          " messages waiting, " + (used ? "in use" : "used by nobody") +
+                      "expected no queue of this name, found one of capacity " + text_of(header.capacity) + ", with " +
+                          text_of(header.element_size) + " bytes an element, messages waiting: " +
+                          text_of(std::min(waiting, header.capacity)) + ", " + (used ? "in use" : "used by nobody") +
                           "; open it (open, open_or_create), or remove it first");
 }
 
@@ -262,7 +325,7 @@ inline std::optional<joined_segment> try_create(const std::string& name, const e
 inline joined_segment create_segment(const std::string& name, const element_description& element,
                                      std::uint64_t capacity, const options& wanted) {
     const auto plan = detail::check_request(name, element, capacity, wanted);
-    const detail::deadline limit(detail::patience);
+    detail::deadline limit(detail::patience);
     for (;;) {
         if (auto made = detail::try_create(name, element, capacity, wanted, plan)) return std::move(*made);
         if (auto found = detail::find_finished(name, true, limit)) detail::refuse_to_create(*found);
@@ -274,7 +337,7 @@ inline joined_segment create_segment(const std::string& name, const element_desc
 inline joined_segment open_segment(const std::string& name, const element_description& element,
                                    const memory_options& memory) {
     detail::check_name(name);
-    const detail::deadline limit(detail::patience);
+    detail::deadline limit(detail::patience);
     for (;;) {
         auto found = detail::find_finished(name, false, limit);
         if (!found) {
@@ -290,7 +353,7 @@ inline joined_segment open_segment(const std::string& name, const element_descri
 inline joined_segment open_or_create_segment(const std::string& name, const element_description& element,
                                              std::uint64_t capacity, const options& wanted) {
     const auto plan = detail::check_request(name, element, capacity, wanted);
-    const detail::deadline limit(detail::patience);
+    detail::deadline limit(detail::patience);
     for (;;) {
         if (auto made = detail::try_create(name, element, capacity, wanted, plan)) return std::move(*made);
         if (auto found = detail::find_finished(name, true, limit)) {
@@ -305,13 +368,13 @@ inline joined_segment open_or_create_segment(const std::string& name, const elem
 /// Removes a queue's name. False if there was none.
 inline bool remove_segment(const std::string& name) {
     detail::check_name(name);
-    const detail::deadline limit(detail::patience);
+    detail::deadline limit(detail::patience);
     for (;;) {
         const auto found = segment::find(name);
         if (!found) return false;
         if (detail::examine(*found) == detail::condition::foreign) detail::raise_foreign(*found);
         if (detail::try_seize(*found)) {
-            found->unlink();
+            if (!found->unlink()) detail::raise_not_removable(*found);
             return true;
         }
         limit.wait_or_throw(name);

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,7 +23,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <limits>
 
 namespace promisqs::platform {
 
@@ -59,6 +59,15 @@ inline int at_fork(void (*before)(), void (*parent)(), void (*child)()) noexcept
     return ::pthread_atfork(before, parent, child);
 }
 
+/// Has `end` called when a thread ends that has given the result of `thread_end_key(end)` to `call_at_thread_end`; after its
+/// thread_local objects are gone.
+inline ::pthread_key_t thread_end_key(void (*end)(void*)) noexcept {
+    ::pthread_key_t key{};
+    static_cast<void>(::pthread_key_create(&key, end));
+    return key;
+}
+inline void call_at_thread_end(::pthread_key_t key, void* argument) noexcept { ::pthread_setspecific(key, argument); }
+
 enum class lock_kind : short { shared = F_RDLCK, exclusive = F_WRLCK, none = F_UNLCK };
 
 /// Takes, changes or drops the lock on one byte of a file, without waiting. The lock belongs to the open file description:
@@ -88,17 +97,24 @@ inline bool byte_is_locked(int file, std::int64_t byte) noexcept {
     return ::fcntl(file, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
 }
 
-/// A second descriptor of the same open file description, which `exec` closes; -1 on failure.
-inline int duplicate(int file) noexcept { return ::fcntl(file, F_DUPFD_CLOEXEC, 0); }
+inline void close(int file) noexcept { ::close(file); }
+
+/// A second descriptor of the same open file description, which `exec` closes; -1 on failure. Never 0 to 2, to which a
+/// program may write without having opened anything.
+inline int duplicate(int file) noexcept { return ::fcntl(file, F_DUPFD_CLOEXEC, 3); }
 
 /// A descriptor of the same file with an open file description of its own; -1 on failure.
 inline int reopen(int file) noexcept {
     char path[32];
     std::snprintf(path, sizeof path, "/proc/self/fd/%d", file);
-    return ::open(path, O_RDWR | O_CLOEXEC);
+    const int opened = ::open(path, O_RDWR | O_CLOEXEC);
+    if (opened < 0 || opened > 2) return opened;
+    const int higher = duplicate(opened);
+    const int error = errno;
+    close(opened);
+    errno = error;
+    return higher;
 }
-
-inline void close(int file) noexcept { ::close(file); }
 
 /// The size in bytes; -1 on failure.
 inline std::int64_t size_of(int file) noexcept {
@@ -106,23 +122,43 @@ inline std::int64_t size_of(int file) noexcept {
     return ::fstat(file, &found) == 0 ? static_cast<std::int64_t>(found.st_size) : -1;
 }
 
-inline bool same_file(int a, int b) noexcept {
-    struct ::stat one {};
-    struct ::stat other {};
-    return ::fstat(a, &one) == 0 && ::fstat(b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+inline bool is_regular(int file) noexcept {
+    struct ::stat found {};
+    return ::fstat(file, &found) == 0 && S_ISREG(found.st_mode);
+}
+
+/// Whether the shared memory object of this name is this file. Needs neither a descriptor nor permissions.
+inline bool object_is(const char* name, int file) noexcept {
+    char path[300];
+    struct ::stat named {};
+    struct ::stat open {};
+    std::snprintf(path, sizeof path, "/dev/shm/%s", name);
+    return ::lstat(path, &named) == 0 && ::fstat(file, &open) == 0 && named.st_dev == open.st_dev &&
+           named.st_ino == open.st_ino;
+}
+
+/// Whether this process may make a file of that size. Beyond the limit the kernel would not refuse, but end the process with
+/// SIGXFSZ.
+inline bool size_is_allowed(std::uint64_t size) noexcept {
+    ::rlimit limit{};
+    return ::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || size <= limit.rlim_cur;
 }
 
 /// Makes the file `size` bytes long and has the system set the memory aside, so that no later access can fail for want of it.
 inline int reserve(int file, std::uint64_t size) noexcept {
-    // Beyond this limit the kernel would not refuse, but end the process with SIGXFSZ.
-    ::rlimit limit{};
-    if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && size > limit.rlim_cur)
-        return EFBIG;
-    if (size > static_cast<std::uint64_t>(std::numeric_limits<::off_t>::max())) return EFBIG;
-    for (;;) {
-        const int error = ::posix_fallocate(file, 0, static_cast<::off_t>(size));
-        if (error != EINTR) return error;
+    // What can't fit is refused before it takes up what there is.
+    struct ::statvfs space {};
+    if (::fstatvfs(file, &space) == 0 && space.f_blocks != 0 && size / space.f_frsize > space.f_bavail) return ENOSPC;
+    // In pieces: some kernels undo a call that a signal interrupts, and signals may come faster than gigabytes. Others, who
+    // wait for the object, see it grow.
+    constexpr std::uint64_t piece = std::uint64_t{32} << 20;
+    for (std::uint64_t done = 0; done < size;) {
+        const std::uint64_t length = size - done < piece ? size - done : piece;
+        const int error = ::posix_fallocate(file, static_cast<::off_t>(done), static_cast<::off_t>(length));
+        if (error != 0 && error != EINTR) return error;
+        if (error == 0) done += length;
     }
+    return 0;
 }
 
 /// Reads or writes 8 bytes at the start of a file, as it was before any mapping.

@@ -76,6 +76,9 @@ concept queue_element =
 /// \tparam T  any trivially copyable type of 1 byte to megabytes
 template <queue_element T>
 class shmem_queue {
+    static_assert(schema_of<T>.text.size() <= layout::max_schema_size,
+                  "the schema of T is too long: specialise promisqs::treat_as_opaque<T> as true");
+
 public:
     using value_type = T;
     using size_type = std::uint64_t;
@@ -89,7 +92,7 @@ public:
     /// \par Throws      `queue_error`: `already_exists`, `invalid_name`, `invalid_capacity`, `invalid_options`, `no_memory`,
     ///                  `no_permission`, `not_a_queue`, `unfinished`, `corrupt`, `layout_version_differs`, `system_failure`.
     ///                  Nothing is left behind
-    /// \par Blocks      while another process creates or removes the same queue; 5 s at most, then throws `unfinished`
+    /// \par Blocks      while another process creates or removes the same queue; throws `unfinished` after 5 s without progress
     /// \par If killed   an unfinished object, which the next `create` or `open_or_create` replaces
     [[nodiscard]] static shmem_queue create(std::string_view name, size_type capacity, const options& wanted = {}) {
         return shmem_queue(create_segment(std::string(name), description(), capacity, wanted));
@@ -101,7 +104,7 @@ public:
     /// \param memory    how this process maps it
     /// \par Throws      `queue_error`: `not_found`, `element_size_differs`, `schema_differs`, `layout_version_differs`,
     ///                  `not_a_queue`, `corrupt`, `unfinished`, `invalid_name`, `no_memory`, `no_permission`, `system_failure`
-    /// \par Blocks      while another process creates or removes the same queue; 5 s at most, then throws `unfinished`
+    /// \par Blocks      while another process creates or removes the same queue; throws `unfinished` after 5 s without progress
     /// \par If killed   nothing changes
     [[nodiscard]] static shmem_queue open(std::string_view name, const memory_options& memory = {}) {
         return shmem_queue(open_segment(std::string(name), description(), memory));
@@ -110,7 +113,8 @@ public:
     /// Opens a queue, or creates it if there is none; of many processes that call this at once, one creates it, and all get
     /// the same. The options count for the one that creates it, except `options::memory`.
     ///
-    /// \par Throws      as `create` and `open`, without `already_exists` and `not_found`; and `capacity_differs`
+    /// \par Throws      as `create` and `open`, without `already_exists` and `not_found`; and `capacity_differs`, as the capacity
+    ///                  is part of what is asked for
     /// \par Blocks      as `create`
     /// \par If killed   as `create`
     [[nodiscard]] static shmem_queue open_or_create(std::string_view name, size_type capacity,
@@ -123,7 +127,7 @@ public:
     ///
     /// \return          whether there was one
     /// \par Throws      `queue_error`: `invalid_name`, `not_a_queue`, `no_permission`, `unfinished`, `system_failure`
-    /// \par Blocks      while another process creates or removes the same queue; 5 s at most, then throws `unfinished`
+    /// \par Blocks      while another process creates or removes the same queue; throws `unfinished` after 5 s without progress
     static bool remove(std::string_view name) { return remove_segment(std::string(name)); }
 
     /// Another handle on the same queue, sharing its mapping and its participant entries.
@@ -144,7 +148,7 @@ public:
     /// \par Blocks      not for a full queue; only while somebody is in the middle of an operation on the same position
     /// \par If killed   the message is there, or not; never a part of it. (This version does not yet take back the place of a
     ///                  producer or consumer that was killed in the middle of an operation.)
-    bool push(const T& message) {
+    [[nodiscard]] bool push(const T& message) {
         if (key_.with_known([&](auto& me) { return push_if_ready(me, message); })) [[likely]]
             return true;
         return push_slowly(message) == outcome::ok;
@@ -227,7 +231,8 @@ public:
         return result;
     }
 
-    /// How many messages wait, 0 to `capacity()`: exact while nobody works on the queue, else a value that may be out of date.
+    /// How many messages wait, 0 to `capacity()`: exact while nobody works on the queue; else messages that come and go during
+    /// the call may be counted.
     [[nodiscard]] size_type size() const noexcept { return ring_.size(); }
     /// How many messages it holds.
     [[nodiscard]] size_type capacity() const noexcept { return ring_.space().capacity(); }
@@ -239,7 +244,7 @@ public:
     [[nodiscard]] const std::string& name() const noexcept { return attachment_->object().name(); }
 
     /// Pops: every message that the loop `for (const T& m : q)` sees has been taken out. It ends when the queue is empty.
-    [[nodiscard]] iterator begin() { return iterator(*this); }
+    [[nodiscard]] iterator begin() noexcept { return iterator(*this); }
     [[nodiscard]] std::default_sentinel_t end() const noexcept { return std::default_sentinel; }
 
 private:
@@ -354,7 +359,9 @@ private:
     ring<slots> ring_;
 };
 
-/// Takes message after message out of a queue; at its end when it finds the queue empty. An input iterator.
+/// Takes message after message out of a queue; at its end when it finds the queue empty. An input iterator, which pops when
+/// it is looked at, and not before: what was not looked at stays in the queue. It can be moved, not copied, as a message can
+/// be taken only once.
 template <queue_element T>
 class shmem_queue<T>::iterator {
 public:
@@ -362,22 +369,42 @@ public:
     using value_type = T;
     using difference_type = std::ptrdiff_t;
 
-    explicit iterator(shmem_queue& source) : queue_(&source), message_(source.pop()) {}
-
-    [[nodiscard]] const T& operator*() const noexcept { return *message_; }
-    [[nodiscard]] const T* operator->() const noexcept { return std::addressof(*message_); }
-    iterator& operator++() {
+    explicit iterator(shmem_queue& source) noexcept : queue_(&source) {}
+    iterator(iterator&&) noexcept = default;
+    iterator& operator=(iterator&& other) noexcept {
+        queue_ = other.queue_;
         message_.reset();  // assigning would ask T to be assignable
-        if (auto next = queue_->pop()) message_.emplace(*next);
+        if (other.message_) message_.emplace(*other.message_);
+        return *this;
+    }
+
+    /// \pre  it is not at the end
+    [[nodiscard]] const T& operator*() const {
+        take();
+        return *message_;
+    }
+    [[nodiscard]] const T* operator->() const { return std::addressof(**this); }
+    /// Goes on behind the message that it is at, which is then gone, looked at or not.
+    iterator& operator++() {
+        take();
+        message_.reset();
         return *this;
     }
     void operator++(int) { ++*this; }
 
-    friend bool operator==(const iterator& it, std::default_sentinel_t) noexcept { return !it.message_.has_value(); }
+    friend bool operator==(const iterator& it, std::default_sentinel_t) {
+        it.take();
+        return !it.message_.has_value();
+    }
 
 private:
+    void take() const {
+        if (message_) return;
+        if (auto next = queue_->pop()) message_.emplace(*next);
+    }
+
     shmem_queue* queue_;
-    std::optional<T> message_;
+    mutable std::optional<T> message_;
 };
 
 }  // namespace promisqs

@@ -130,8 +130,8 @@ public:
         if (!memory.tail().compare_exchange_strong(ticket, space.next(ticket), std::memory_order_seq_cst,
                                                    std::memory_order_relaxed)) [[unlikely]] {
             // Before anything else: as long as it stands, this intent would keep the ticket's owner from being found dead.
-            // Relaxed: no other intent of ours can be overtaken, and seen late it only defers.
-            me.push_intent.store(layout::no_ticket, std::memory_order_relaxed);
+            // [P5] release, as [P2]: who reads "none" here, too, sees that our previous push is published.
+            me.push_intent.store(layout::no_ticket, std::memory_order_release);
             return false;
         }
         fill(memory.payload(index));
@@ -159,9 +159,11 @@ public:
         }
         const std::uint64_t lap_before = space_.previous_lap(ticket);
         if (ticket_space::before(stamp, space_.lap(lap_before))) return outcome::corrupt;
-        // The slot still belongs to the lap before. If that message is not claimed by a consumer yet, then there are
-        // `capacity` messages from it up to here: at the instant of this load, the queue is full. Acquire: see [C0].
-        const std::uint64_t head = memory_.head().load(std::memory_order_acquire);
+        // The slot still belongs to the lap before. Not full there means that its producer has not published yet.
+        if (stamp != make_stamp(space_.lap(lap_before), slot_state::full)) return outcome::busy;
+        // If no consumer has claimed that message yet, there are `capacity` of them from it up to here: at the instant of
+        // this load, the queue is full. Relaxed: nothing is read on the strength of it.
+        const std::uint64_t head = memory_.head().load(std::memory_order_relaxed);
         return ticket_space::before(lap_before, head) ? outcome::busy : outcome::full;
     }
 
@@ -176,12 +178,13 @@ public:
             static_cast<void>(take_if<slot_state::voided>(me, [](const void*) {}));
             return outcome::contended;
         }
-        return why_not_full(ticket, stamp);
+        return why_not_full(ticket, ticket, stamp);
     }
 
     /// One attempt to copy the oldest message, without taking it. On `ok`, `out` holds it whole; otherwise anything.
     outcome try_peek(void* out, std::size_t element_size) const noexcept {
-        std::uint64_t ticket = memory_.head().load(std::memory_order_acquire);  // as [C0]
+        const std::uint64_t head = memory_.head().load(std::memory_order_acquire);  // as [C0]
+        std::uint64_t ticket = head;
         for (std::uint64_t looked = 0; looked < space_.capacity(); ++looked, ticket = space_.next(ticket)) {
             if (!space_.valid(ticket)) return outcome::corrupt;
             const std::uint64_t index = space_.index(ticket);
@@ -189,7 +192,7 @@ public:
             // [K1] acquire, pairs with [P4]: the element is whole.
             const std::uint64_t stamp = slot.load(std::memory_order_acquire);
             if (stamp == make_stamp(space_.lap(ticket), slot_state::voided)) continue;
-            if (stamp != make_stamp(space_.lap(ticket), slot_state::full)) return why_not_full(ticket, stamp);
+            if (stamp != make_stamp(space_.lap(ticket), slot_state::full)) return why_not_full(head, ticket, stamp);
             copy_while_shared(out, memory_.payload(index), element_size);
             // Relaxed: every load of the copy is an acquire, so this one comes after them. A producer can only have written
             // into the slot after it read the free stamp [P1] that a consumer stored after this full one. On machines where
@@ -199,11 +202,12 @@ public:
         return outcome::empty;
     }
 
-    /// How many messages wait: exact when nobody works, else a value of this moment or one just gone; 0 to capacity.
+    /// How many messages wait, 0 to capacity: exact when nobody works; else never fewer than at the beginning of the call
+    /// less those popped since, but messages pushed and popped during the call may be counted.
     [[nodiscard]] std::uint64_t size() const noexcept {
-        // Acquire, pairs with [C2]: the tail read next is not behind this head.
+        // [S1] acquire, pairs with [C2]: the tail read next is not behind this head. That one is relaxed: it is only a number.
         const std::uint64_t head = memory_.head().load(std::memory_order_acquire);
-        const std::uint64_t tail = memory_.tail().load(std::memory_order_acquire);
+        const std::uint64_t tail = memory_.tail().load(std::memory_order_relaxed);
         return std::min(space_.distance(head, tail), space_.capacity());
     }
 
@@ -213,8 +217,9 @@ public:
     /// Whether there was an instant, during the call, at which `capacity` messages waited.
     [[nodiscard]] bool full() const noexcept {
         // The tail first: were it read after the head, pops in between would make the ring look fuller than it ever was.
+        // [S2] acquire, so that the head is not read before it; pairs with [P3].
         const std::uint64_t tail = memory_.tail().load(std::memory_order_acquire);
-        const std::uint64_t head = memory_.head().load(std::memory_order_acquire);
+        const std::uint64_t head = memory_.head().load(std::memory_order_relaxed);
         return !ticket_space::before(tail, space_.next_lap(head));
     }
 
@@ -243,7 +248,7 @@ private:
         // [C2] release (part of seq_cst), pairs with [C0] and recovery's acquire of `head`: as [P3].
         if (!memory.head().compare_exchange_strong(ticket, space.next(ticket), std::memory_order_seq_cst,
                                                    std::memory_order_relaxed)) [[unlikely]] {
-            me.pop_intent.store(layout::no_ticket, std::memory_order_relaxed);  // as in a push
+            me.pop_intent.store(layout::no_ticket, std::memory_order_release);  // as [P5]
             return false;
         }
         use(static_cast<const void*>(memory.payload(index)));
@@ -252,15 +257,15 @@ private:
         return true;
     }
 
-    // Why the slot at a ticket from the head on is neither full nor void.
-    [[nodiscard]] outcome why_not_full(std::uint64_t ticket, std::uint64_t stamp) const noexcept {
+    // Why the slot at a ticket, at the head or behind voids from there on, is neither full nor void.
+    [[nodiscard]] outcome why_not_full(std::uint64_t head, std::uint64_t ticket, std::uint64_t stamp) const noexcept {
         if (ticket_space::before(make_stamp(space_.lap(ticket), slot_state::free), stamp)) {
             // Past full: whoever took it claimed the ticket before, so `head` has moved on.
-            return memory_.head().load(std::memory_order_relaxed) == ticket ? outcome::corrupt : outcome::contended;
+            return memory_.head().load(std::memory_order_relaxed) == head ? outcome::corrupt : outcome::contended;
         }
         // Not filled yet. If no producer has claimed the ticket, nothing waits: at the instant of this load, the queue is
-        // empty.
-        const std::uint64_t tail = memory_.tail().load(std::memory_order_acquire);
+        // empty. Relaxed: nothing is read on the strength of it, and by [C0] it is not behind the ticket.
+        const std::uint64_t tail = memory_.tail().load(std::memory_order_relaxed);
         if (ticket_space::before(tail, ticket)) return outcome::corrupt;
         return tail == ticket ? outcome::empty : outcome::busy;
     }

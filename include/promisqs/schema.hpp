@@ -249,9 +249,20 @@ constexpr void describe_extents([[maybe_unused]] schema_writer& out) {
     }
 }
 
+// So that a text with names can be taken apart again.
+consteval bool is_plain_name(std::string_view name) {
+    for (const char c : name) {
+        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        const bool digit = c >= '0' && c <= '9';
+        if (!letter && !digit && c != '_' && c != '.' && c != ':' && c != '-') return false;
+    }
+    return !name.empty();
+}
+
 template <class T>
 constexpr void describe_name(schema_writer& out) {
-    static_assert(!std::string_view(schema_name<T>::name).empty(), "schema_name<T>::name is empty");
+    static_assert(is_plain_name(schema_name<T>::name),
+                  "schema_name<T>::name must consist of letters, digits and any of _ . : -");
     out.put(std::string_view(schema_name<T>::name));
     out.put('#');
     out.put(std::size_t{std::uint32_t{schema_name<T>::version}});

@@ -51,13 +51,10 @@ public:
     [[nodiscard]] shared_file& file() const noexcept { return *file_; }
 
     /// Whether the name still leads to this very object.
-    [[nodiscard]] bool is_named() const {
-        const auto current = find(name_);
-        return current && platform::same_file(current->file().descriptor(), file_->descriptor());
-    }
+    [[nodiscard]] bool is_named() const noexcept { return platform::object_is(name_.c_str(), file_->descriptor()); }
 
-    /// Removes the name. The object lives on for those who have it open.
-    void unlink() const noexcept { detail::bip::shared_memory_object::remove(name_.c_str()); }
+    /// Removes the name. The object lives on for those who have it open. False: that is not allowed to this process.
+    bool unlink() const noexcept { return detail::bip::shared_memory_object::remove(name_.c_str()); }
 
     /// Maps the first `size` bytes, which the object must have.
     ///
@@ -65,6 +62,7 @@ public:
     /// from the description that has our locks, it would keep them after our death. So it is made from another one.
     void map(std::uint64_t size, huge_pages huge) {
         const auto bytes = static_cast<std::size_t>(size);
+        const std::lock_guard no_fork(shared_file::process_mutex());  // the child would inherit the descriptor
         const mappable source{platform::reopen(file_->descriptor())};
         if (source.descriptor < 0) raise(errno, "open it once more, through /proc/self/fd,");
         if (huge != huge_pages::never) {
@@ -89,7 +87,7 @@ public:
             const int error = platform::use_huge_pages(region_.get_address(), region_.get_size());
             if (error != 0 && memory.huge == huge_pages::require) {
                 raise_no_memory(
-                    "huge pages for " + bytes_text(region_.get_size()), error,
+                    name_, "huge pages for " + bytes_text(region_.get_size()), error,
                     "needed are Linux 6.1, at least 2 MiB of queue and as much free memory in one piece (and not "
                     "`deny` in /sys/kernel/mm/transparent_hugepage/shmem_enabled); or ask for huge_pages::prefer");
             }
@@ -100,7 +98,7 @@ public:
         }
         if (memory.lock) {
             if (const int error = platform::lock_in_memory(region_.get_address(), region_.get_size())) {
-                raise_no_memory("locking " + bytes_text(region_.get_size()) + " in memory", error,
+                raise_no_memory(name_, "locking " + bytes_text(region_.get_size()) + " in memory", error,
                                 "raise RLIMIT_MEMLOCK (ulimit -l), or don't ask for memory_options::lock");
             }
         }
@@ -113,6 +111,13 @@ public:
 
     /// Makes the object `size` bytes long, all set aside, so that no later access can fail for want of memory.
     void reserve(std::uint64_t size) const { check_reserved(platform::reserve(file_->descriptor(), size), size); }
+
+    /// Throws if this process may not make an object of that size.
+    static void check_allowed(const std::string& name, std::uint64_t size) {
+        if (platform::size_is_allowed(size)) return;
+        raise_no_memory(name, bytes_text(size) + " of shared memory", EFBIG,
+                        "ask for a smaller capacity, or raise RLIMIT_FSIZE (ulimit -f)");
+    }
 
     [[nodiscard]] layout::header& header() const noexcept { return *at<layout::header>(0); }
     [[nodiscard]] layout::counters& counters() const noexcept { return *at<layout::counters>(layout::counters_offset); }
@@ -152,15 +157,20 @@ private:
     template <class Open>
     static std::optional<segment> obtain(const std::string& name, int expected, Open open) {
         segment result(name);
+        int failed = 0;
         try {
             const std::lock_guard no_fork(shared_file::process_mutex());
             const detail::bip::shared_memory_object object = open();
             result.file_->adopt(platform::duplicate(object.get_mapping_handle().handle));
+            if (result.file_->descriptor() < 0) failed = errno;
         } catch (const detail::bip::interprocess_exception& failure) {
             if (failure.get_native_error() == expected) return std::nullopt;
             raise(name, failure.get_native_error(), "open it");
         }
-        if (result.file_->descriptor() < 0) raise(name, errno, "open it");
+        if (failed != 0) {
+            if (expected == EEXIST) result.unlink();  // we have made it, and can do nothing with it
+            raise(name, failed, "open it");
+        }
         return result;
     }
 
@@ -170,26 +180,28 @@ private:
             throw queue_error(errc::no_permission, name,
                               found + "; reading and writing are needed: see options::permissions of its creator");
         }
-        if (error == ENOMEM || error == ENOSPC) throw queue_error(errc::no_memory, name, found);
-        throw queue_error(errc::system_failure, name, found);
+        if (error == ENOMEM || error == ENOSPC) {
+            throw queue_error(errc::no_memory, name, found + "; free some memory, or raise RLIMIT_AS (ulimit -v)");
+        }
+        const bool descriptors = error == EMFILE || error == ENFILE;
+        throw queue_error(errc::system_failure, name,
+                          found + (descriptors ? "; close some files, or raise RLIMIT_NOFILE (ulimit -n)"
+                                               : "; see the system's documentation of this error"));
     }
 
     void check_reserved(int error, std::uint64_t size) const {
         if (error == ENOSPC || error == ENOMEM) {
-            raise_no_memory(
-                bytes_text(size) + " of shared memory", error,
-                "ask for a smaller capacity, or make /dev/shm larger (mount -o remount,size=…; docker --shm-size)");
-        }
-        if (error == EFBIG) {
-            raise_no_memory(bytes_text(size) + " of shared memory", error,
-                            "ask for a smaller capacity, or raise RLIMIT_FSIZE (ulimit -f)");
+            raise_no_memory(name_, bytes_text(size) + " of shared memory", error,
+                            "ask for a smaller capacity, remove what is in /dev/shm, or make it larger (mount -o "
+                            "remount,size=...; docker --shm-size)");
         }
         if (error != 0) raise(error, "reserve " + bytes_text(size) + " for it");
     }
 
-    [[noreturn]] void raise_no_memory(const std::string& expected, int error, const std::string& advice) const {
+    [[noreturn]] static void raise_no_memory(const std::string& name, const std::string& expected, int error,
+                                             const std::string& advice) {
         throw queue_error(
-            errc::no_memory, name_,
+            errc::no_memory, name,
             "expected " + expected + ", found: " + std::generic_category().message(error) + "; " + advice);
     }
 

@@ -5,30 +5,33 @@
 #include <promisqs/platform.hpp>
 
 #include <array>
+#include <cerrno>
 #include <cstdint>
 #include <mutex>
 
 namespace promisqs {
 
-/// What a thread knows of its participant entries, by the id under which their file was opened: a small cache without a
-/// destructor, so that a look into it is all that a push pays.
-struct known_entry {
+// Visible, as a process must have only one of each: programs and their shared libraries may hide the rest.
+
+/// What a thread knows of its participant entries, by the id of the file through which they are used: a small cache without
+/// a destructor, so that a look into it is all that a push pays.
+struct [[gnu::visibility("default")]] known_entry {
     std::uint64_t file_id;
     layout::participant* entry;
 };
-inline constinit thread_local std::array<known_entry, 8> known_entries{};
+[[gnu::visibility("default")]] inline constinit thread_local std::array<known_entry, 8> known_entries{};
 
 /// The descriptor of a queue's file, its locks, and what becomes of them in a `fork`.
 ///
 /// A forked child would share the open file description, and so the locks, of its parent: it would keep a killed parent
 /// looking alive. So every descriptor is in a list of the process; around a fork, each that is in use gets a description of
-/// its own for the child, and the child closes its copies of the parent's.
-class shared_file {
+/// its own for the child, and the child closes its copies of the parent's. (`_Fork` and a bare `clone` run no fork handlers:
+/// their children must not touch a queue. Nor must other fork handlers.)
+class [[gnu::visibility("default")]] shared_file {
 public:
     shared_file() {
+        static_cast<void>(handlers());  // also when some other static object is made before `at_start`
         const std::lock_guard guard(process_mutex());
-        static_cast<void>(handlers());
-        id_ = next_id()++;
         next_ = first();
         if (next_ != nullptr) next_->previous_ = this;
         first() = this;
@@ -51,7 +54,10 @@ public:
     /// -1 before `adopt`, and in a forked child that could not get a description of its own.
     [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
 
-    /// Names this open file in this process, and is never given twice.
+    /// Why there is no descriptor, as an `errno`.
+    [[nodiscard]] int lost_because() const noexcept { return lost_because_; }
+
+    /// Names this file, once it has been joined, in this process; never given twice.
     [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
 
     /// How many forks lie between this process and the first that used the library; under `process_mutex`.
@@ -72,6 +78,7 @@ public:
         const std::lock_guard guard(process_mutex());
         const int error = lock(layout::users_byte, platform::lock_kind::shared);
         in_use_ = error == 0;
+        if (id_ == 0) id_ = next_id()++;
         return error;
     }
     void part() noexcept {
@@ -92,13 +99,16 @@ private:
         return head;
     }
     static std::uint64_t& next_id() noexcept {
-        static std::uint64_t next = 1;
+        // Where there are several of these after all (libraries loaded apart from each other), each gives ids of its own.
+        static std::uint64_t next = (reinterpret_cast<std::uintptr_t>(&next) << 16) + 1;
         return next;
     }
     static int handlers() {
         static const int once = platform::at_fork(&before_fork, &after_fork_in_parent, &after_fork_in_child);
         return once;
     }
+    // Before there are threads: one that forks while another one first uses the library must find the handlers in place.
+    static inline const int at_start = handlers();
 
     // The description for the child is opened, and its users lock taken, before the fork: there is no instant at which the
     // child counts on nothing but its parent's lock.
@@ -107,6 +117,7 @@ private:
         for (shared_file* file = first(); file != nullptr; file = file->next_) {
             if (!file->in_use_) continue;
             file->for_child_ = platform::reopen(file->descriptor_);
+            file->lost_because_ = file->for_child_ < 0 ? errno : 0;
             if (file->for_child_ < 0) continue;
             static_cast<void>(platform::lock_byte(file->for_child_, layout::users_byte, platform::lock_kind::shared));
         }
@@ -134,6 +145,7 @@ private:
 
     int descriptor_ = -1;
     int for_child_ = -1;
+    int lost_because_ = 0;
     bool in_use_ = false;
     std::uint64_t id_ = 0;
     shared_file* next_ = nullptr;

@@ -2,7 +2,7 @@
 #pragma once
 
 // Whether a request makes sense, and whether a header holds what this program expects. Nothing in shared memory is trusted:
-// the header is copied out and checked once, and only the checked copy is used from then on.
+// the header is copied out once, the copy is checked, and only the copy is used from then on.
 
 #include <promisqs/error.hpp>
 #include <promisqs/layout.hpp>
@@ -40,6 +40,10 @@ inline constexpr std::size_t max_name_length = 254;
 
 inline std::string text_of(std::uint64_t number) { return std::to_string(number); }
 
+inline std::string octal(std::uint32_t number) {
+    return number < 8 ? text_of(number) : octal(number / 8) + text_of(number % 8);
+}
+
 inline void check_name(std::string_view name) {
     const bool dots = name == "." || name == "..";
     if (!name.empty() && name.size() <= max_name_length && !dots && name.find('/') == name.npos &&
@@ -56,22 +60,25 @@ inline void check_name(std::string_view name) {
 inline layout::plan check_request(std::string_view name, const element_description& element, std::uint64_t capacity,
                                   const options& wanted) {
     check_name(name);
-    if (wanted.permissions > 0777) {
+    if (wanted.permissions > 0777 || (wanted.permissions & 0600) != 0600) {
         throw queue_error(errc::invalid_options, name,
-                          "expected permissions from 0 to 511 (octal 0777), found " + text_of(wanted.permissions));
+                          "expected permissions from 0600 to 0777 (octal), that let the owner read and write, found " +
+                              octal(wanted.permissions) + "; add 0600");
     }
     if (wanted.participants == 0 || wanted.participants > layout::max_participants) {
         throw queue_error(errc::invalid_options, name,
                           "expected 1 to " + text_of(layout::max_participants) + " participants, found " +
-                              text_of(wanted.participants));
+                              text_of(wanted.participants) + "; ask for as many as threads will use it at once");
     }
     if (wanted.life != lifetime::remove_on_last_close && wanted.life != lifetime::keep) {
         throw queue_error(errc::invalid_options, name,
-                          "expected lifetime 0 or 1, found " + text_of(static_cast<std::uint32_t>(wanted.life)));
+                          "expected one of the enumerators of lifetime, found " +
+                              text_of(static_cast<std::uint32_t>(wanted.life)) + "; don't cast numbers to it");
     }
     if (capacity == 0 || capacity > layout::max_capacity) {
         throw queue_error(errc::invalid_capacity, name,
-                          "expected 1 to " + text_of(layout::max_capacity) + " elements, found " + text_of(capacity));
+                          "expected 1 to " + text_of(layout::max_capacity) + " elements, found " + text_of(capacity) +
+                              "; ask for another capacity");
     }
     const auto plan =
         layout::make_plan(element.size, element.alignment, capacity, wanted.participants, element.type.text.size());
@@ -84,22 +91,52 @@ inline layout::plan check_request(std::string_view name, const element_descripti
     return plan;
 }
 
+/// A header as it was at one moment.
+struct header_copy {
+    std::uint32_t layout_version;
+    std::uint32_t life;
+    std::uint64_t element_size;
+    std::uint64_t element_alignment;
+    std::uint64_t capacity;
+    std::uint64_t slot_stride;
+    std::uint64_t payload_offset;
+    std::uint64_t slots_offset;
+    std::uint64_t participants_offset;
+    std::uint32_t participant_count;
+    std::uint32_t participant_stride;
+    std::uint64_t schema_offset;
+    std::uint64_t schema_size;
+    std::uint64_t schema_fingerprint;
+    std::uint64_t name_fingerprint;
+    std::uint64_t segment_size;
+};
+
+/// Reads each field exactly once (volatile: the compiler must not read it again), whatever others write meanwhile.
+inline header_copy copy_header(const volatile layout::header& header) noexcept {
+    return {header.layout_version,    header.lifetime,           header.element_size,
+            header.element_alignment, header.capacity,           header.slot_stride,
+            header.payload_offset,    header.slots_offset,       header.participants_offset,
+            header.participant_count, header.participant_stride, header.schema_offset,
+            header.schema_size,       header.schema_fingerprint, header.name_fingerprint,
+            header.segment_size};
+}
+
 /// Compares the fields of a header with what they must be, and says which one is wrong.
 class header_check {
 public:
-    header_check(std::string_view queue, const layout::header& header) : queue_(queue), header_(header) {}
+    explicit header_check(std::string_view queue) : queue_(queue) {}
 
-    void version() const {
-        if (header_.layout_version == layout::version) return;
+    void version(std::uint32_t found) const {
+        if (found == layout::version) return;
         throw queue_error(
             errc::layout_version_differs, queue_,
-            "expected layout version " + text_of(layout::version) + ", found " + text_of(header_.layout_version) +
-                "; build both programs with the same version of promisqs, or remove the queue and create it again");
+            "expected layout version " + text_of(layout::version) + ", found " + text_of(found) +
+                "; build both programs with the same version of promisqs, or remove the queue and create it "
+                "again");
     }
 
     void between(const char* field, std::uint64_t found, std::uint64_t least, std::uint64_t most) const {
-        if (found >= least && found <= most) return;
-        raise(field, "from " + text_of(least) + " to " + text_of(most), found);
+        if (found < least || found > most) raise(field, "from " + text_of(least) + " to " + text_of(most), found);
     }
 
     void equal(const char* field, std::uint64_t found, std::uint64_t expected) const {
@@ -114,33 +151,30 @@ private:
     }
 
     std::string_view queue_;
-    const layout::header& header_;
 };
 
-/// Checks everything that later addressing depends on, in a header at the start of `mapped` bytes.
-inline checked_header check_header(std::string_view queue, const layout::header& header, std::uint64_t mapped) {
-    const header_check check(queue, header);
-    check.version();
-    check.between("lifetime", header.lifetime, 0, 1);
+/// Checks everything that later addressing depends on, in the header of an object of which `mapped` bytes are mapped.
+inline checked_header check_header(std::string_view queue, const header_copy& header, std::uint64_t mapped) {
+    const header_check check(queue);
+    check.version(header.layout_version);
+    check.between("lifetime", header.life, 0, 1);
     check.between("element size", header.element_size, 1, layout::max_segment_size);
     check.between("element alignment", header.element_alignment, 1, layout::max_alignment);
     check.equal("element alignment", header.element_alignment, std::bit_ceil(header.element_alignment));
     check.between("capacity", header.capacity, 1, layout::max_capacity);
     check.between("participant count", header.participant_count, 1, layout::max_participants);
     check.between("schema size", header.schema_size, 1, layout::max_schema_size);
-    const checked_header result{header.capacity, header.element_size, header.participant_count,
-                                lifetime{header.lifetime},
-                                layout::make_plan(header.element_size, header.element_alignment, header.capacity,
-                                                  header.participant_count, header.schema_size)};
+    const auto plan = layout::make_plan(header.element_size, header.element_alignment, header.capacity,
+                                        header.participant_count, header.schema_size);
     check.equal("participants offset", header.participants_offset, layout::participants_offset);
     check.equal("participant stride", header.participant_stride, sizeof(layout::participant));
-    check.equal("schema offset", header.schema_offset, result.plan.schema_offset);
-    check.equal("slot stride", header.slot_stride, result.plan.slot_stride);
-    check.equal("payload offset", header.payload_offset, result.plan.payload_offset);
-    check.equal("slots offset", header.slots_offset, result.plan.slots_offset);
-    check.equal("segment size", header.segment_size, result.plan.segment_size);
+    check.equal("schema offset", header.schema_offset, plan.schema_offset);
+    check.equal("slot stride", header.slot_stride, plan.slot_stride);
+    check.equal("payload offset", header.payload_offset, plan.payload_offset);
+    check.equal("slots offset", header.slots_offset, plan.slots_offset);
     check.between("segment size", header.segment_size, layout::participants_offset, mapped);
-    return result;
+    check.equal("segment size", header.segment_size, plan.segment_size);
+    return {header.capacity, header.element_size, header.participant_count, lifetime{header.life}, plan};
 }
 
 /// A stored schema text, fit to be shown: whatever it holds, and however long it claims to be.
@@ -154,7 +188,7 @@ inline std::string shown_schema(const std::byte* text, std::uint64_t size) {
 }
 
 /// Throws unless the stored type is, as far as both sides know it, the expected one.
-inline void check_element(std::string_view queue, const layout::header& header, const std::byte* schema_text,
+inline void check_element(std::string_view queue, const header_copy& header, const std::byte* schema_text,
                           const element_description& expected) {
     const auto describe = [](std::string_view text, std::uint64_t size, std::uint64_t alignment) {
         return std::string(text) + " (" + text_of(size) + " bytes, aligned to " + text_of(alignment) + ")";
