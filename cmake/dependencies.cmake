@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What the library and its own programs are built on: an installed package where there is one, else a pinned release.
+# Only what is asked for with promisqs_provide() is looked for, so that a sub-project needs nothing but Boost's headers.
+
+include(FetchContent)
+
+FetchContent_Declare(
+    Boost
+    URL https://github.com/boostorg/boost/releases/download/boost-1.87.0/boost-1.87.0-cmake.tar.xz
+    URL_HASH SHA256=7da75f171837577a52bbf217e17f8ea576c7c246e4594d617bfde7fafd408be5
+    SYSTEM
+    FIND_PACKAGE_ARGS 1.74 CONFIG
+)
+# No version: both 2.13 and 3 will do.
+FetchContent_Declare(
+    Catch2
+    URL https://github.com/catchorg/Catch2/archive/refs/tags/v3.7.1.tar.gz
+    URL_HASH SHA256=c991b247a1a0d7bb9c39aa35faf0fe9e19764213f28ffba3109388e62ee0269c
+    SYSTEM
+    FIND_PACKAGE_ARGS CONFIG
+)
+FetchContent_Declare(
+    benchmark
+    URL https://github.com/google/benchmark/archive/refs/tags/v1.9.1.tar.gz
+    URL_HASH SHA256=32131c08ee31eeff2c8968d7e874f3cb648034377dfc32a4c377fa8796d84981
+    SYSTEM
+    FIND_PACKAGE_ARGS CONFIG
+)
+FetchContent_Declare(
+    CLI11
+    URL https://github.com/CLIUtils/CLI11/archive/refs/tags/v2.4.2.tar.gz
+    URL_HASH SHA256=f2d893a65c3b1324c50d4e682c0cdc021dd0477ae2c048544f39eed6654b699a
+    SYSTEM
+    FIND_PACKAGE_ARGS CONFIG
+)
+
+# A macro, because what find_package() sets (Catch2: CMAKE_MODULE_PATH) is for the caller.
+macro(promisqs_provide package)
+    if("${package}" STREQUAL "Boost")
+        promisqs_provide_boost()
+    else()
+        # For a fetched dependency: the library alone, nothing of it installed.
+        set(CMAKE_POLICY_DEFAULT_CMP0077 NEW)
+        set(CATCH_INSTALL_DOCS OFF)
+        set(CATCH_INSTALL_EXTRAS OFF)
+        set(BENCHMARK_ENABLE_TESTING OFF)
+        set(BENCHMARK_ENABLE_INSTALL OFF)
+        set(BENCHMARK_INSTALL_DOCS OFF)
+        set(BENCHMARK_ENABLE_WERROR OFF)
+        set(CLI11_BUILD_TESTS OFF)
+        set(CLI11_BUILD_EXAMPLES OFF)
+        set(CLI11_BUILD_DOCS OFF)
+        set(CLI11_INSTALL OFF)
+        FetchContent_MakeAvailable(${package})
+        if("${package}" STREQUAL "Catch2" AND DEFINED catch2_SOURCE_DIR)
+            list(APPEND CMAKE_MODULE_PATH "${catch2_SOURCE_DIR}/extras")
+        endif()
+    endif()
+endmacro()
+
+# Sets promisqs_boost_targets, and promisqs_boost_is_installed, in the scope of the caller.
+macro(promisqs_provide_boost)
+    if(NOT TARGET Boost::headers AND NOT TARGET Boost::interprocess)
+        set(BOOST_INCLUDE_LIBRARIES interprocess describe)
+        FetchContent_MakeAvailable(Boost)
+    endif()
+    set(promisqs_boost_targets Boost::headers)
+    set(promisqs_boost_is_installed OFF)
+    if(TARGET Boost::headers)
+        get_target_property(promisqs_boost_is_installed Boost::headers IMPORTED)
+    endif()
+    if(NOT promisqs_boost_is_installed)
+        # Built from source, by us or by the surrounding project: one target for each library, and an empty Boost::headers.
+        set(promisqs_boost_targets Boost::interprocess)
+        if(TARGET Boost::describe)
+            list(APPEND promisqs_boost_targets Boost::describe)
+        endif()
+    endif()
+endmacro()

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+
+# cmake -D case=... -D promisqs=... -D work=... -D generator=... -D compiler=... -D boost_dir=... -D boost_include_dirs=a|b
+#       -D pkg_config=... -P run.cmake
+# Configures, builds and runs one consumer project. Any failure is fatal.
+
+cmake_minimum_required(VERSION 3.25)
+
+set(consumers "${CMAKE_CURRENT_LIST_DIR}")
+set(settings -G "${generator}" -D "CMAKE_CXX_COMPILER=${compiler}" -D CMAKE_BUILD_TYPE=Release)
+if(boost_dir)
+    list(APPEND settings -D "Boost_DIR=${boost_dir}")
+endif()
+
+function(run)
+    execute_process(COMMAND ${ARGV} COMMAND_ECHO STDOUT COMMAND_ERROR_IS_FATAL ANY)
+endfunction()
+
+function(configure source binary)
+    run(${CMAKE_COMMAND} -S "${source}" -B "${binary}" ${settings} ${ARGN})
+endfunction()
+
+function(build_and_run project)
+    configure("${consumers}/${project}" "${work}/build" ${ARGN})
+    run(${CMAKE_COMMAND} --build "${work}/build")
+    run("${work}/build/consumer")
+endfunction()
+
+# Installs promisqs, and moves what was installed to ${work}/installed: it has to work wherever it ends up.
+function(install_promisqs)
+    configure("${promisqs}" "${work}/promisqs" -D PROMISQS_BUILD_TESTS=OFF -D PROMISQS_BUILD_BENCH=OFF
+              -D PROMISQS_BUILD_EXAMPLES=OFF ${ARGN})
+    run(${CMAKE_COMMAND} --build "${work}/promisqs")
+    run(${CMAKE_COMMAND} --install "${work}/promisqs" --prefix "${work}/first")
+    if(EXISTS "${work}/first")
+        file(RENAME "${work}/first" "${work}/installed")
+    endif()
+endfunction()
+
+function(case_find_package)
+    install_promisqs()
+    build_and_run(find_package -D "CMAKE_PREFIX_PATH=${work}/installed")
+endfunction()
+
+function(case_add_subdirectory)
+    build_and_run(add_subdirectory -D "PROMISQS_DIR=${promisqs}")
+endfunction()
+
+function(case_fetch_content)
+    build_and_run(fetch_content -D "FETCHCONTENT_SOURCE_DIR_PROMISQS=${promisqs}")
+endfunction()
+
+function(case_pkg_config)
+    install_promisqs()
+    set(ENV{PKG_CONFIG_PATH} "${work}/installed/share/pkgconfig")
+    execute_process(
+        COMMAND ${pkg_config} --cflags --libs promisqs
+        OUTPUT_VARIABLE flags
+        COMMAND_ERROR_IS_FATAL ANY
+    )
+    if(NOT flags MATCHES "-I[^ ]*/installed/")
+        message(FATAL_ERROR "The flags don't lead to where it is installed now: ${flags}")
+    endif()
+    separate_arguments(flags UNIX_COMMAND "${flags}")
+    file(GLOB sources "${consumers}/program/*.cpp")
+    run(${compiler} -std=c++20 ${sources} ${flags} -o "${work}/consumer")
+    run("${work}/consumer")
+endfunction()
+
+# With no Boost installed: what FetchContent would fetch is played by a project with the targets that Boost's own has.
+function(case_fetched_boost)
+    set(fetched
+        -D FETCHCONTENT_TRY_FIND_PACKAGE_MODE=NEVER -D "FETCHCONTENT_SOURCE_DIR_BOOST=${consumers}/boost_stand_in"
+        -D "stand_in_include_dirs=${boost_include_dirs}"
+    )
+    build_and_run(add_subdirectory -D "PROMISQS_DIR=${promisqs}" ${fetched})
+    install_promisqs(${fetched})
+    if(EXISTS "${work}/installed")
+        message(FATAL_ERROR "Installed, though its Boost is not")
+    endif()
+endfunction()
+
+file(REMOVE_RECURSE "${work}")
+file(MAKE_DIRECTORY "${work}")
+cmake_language(CALL "case_${case}")
