@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "shared_object.hpp"
+
+#include <promisqs/layout.hpp>
+
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace bench {
+
+/// The ring that promisqs is built on, as the textbook has it: nobody registers, nobody can be found dead, the capacity is a
+/// power of two. Its slots lie as far apart as promisqs', and its counters too, so that what differs is the algorithm.
+template <class T>
+class vyukov {
+public:
+    using value_type = T;
+    static constexpr const char* name = "vyukov";
+    static constexpr bool crosses_processes = true;
+
+    static vyukov create(const std::string& segment, std::uint64_t capacity) {
+        if (!std::has_single_bit(capacity)) throw std::invalid_argument("the capacity must be a power of two");
+        vyukov result(shared_object::create(segment, first_slot + capacity * stride));
+        for (std::uint64_t i = 0; i < capacity; ++i) result.sequence(i).store(i, std::memory_order_relaxed);
+        return result;
+    }
+    static vyukov open(const std::string& segment) { return vyukov(shared_object::open(segment)); }
+
+    bool push(const T& message) {
+        std::uint64_t position = tail().load(std::memory_order_relaxed);
+        for (;;) {
+            // Acquire, pairs with the store at the end of `pop`: the slot's old element has been read.
+            const std::uint64_t found = sequence(position).load(std::memory_order_acquire);
+            if (found == position) {
+                if (tail().compare_exchange_weak(position, position + 1, std::memory_order_relaxed)) break;
+            } else if (static_cast<std::int64_t>(found - position) < 0) {
+                return false;
+            } else {
+                position = tail().load(std::memory_order_relaxed);
+            }
+        }
+        std::memcpy(payload(position), &message, sizeof message);
+        // Release, pairs with the acquire in `pop`: who reads this sees the whole element.
+        sequence(position).store(position + 1, std::memory_order_release);
+        return true;
+    }
+
+    bool pop(T& out) {
+        std::uint64_t position = head().load(std::memory_order_relaxed);
+        for (;;) {
+            // Acquire, pairs with the store at the end of `push`.
+            const std::uint64_t found = sequence(position).load(std::memory_order_acquire);
+            if (found == position + 1) {
+                if (head().compare_exchange_weak(position, position + 1, std::memory_order_relaxed)) break;
+            } else if (static_cast<std::int64_t>(found - (position + 1)) < 0) {
+                return false;
+            } else {
+                position = head().load(std::memory_order_relaxed);
+            }
+        }
+        std::memcpy(&out, payload(position), sizeof out);
+        // Release, pairs with the acquire in `push`.
+        sequence(position).store(position + mask_ + 1, std::memory_order_release);
+        return true;
+    }
+
+private:
+    using word = std::atomic<std::uint64_t>;
+
+    static constexpr std::uint64_t stride = promisqs::layout::slot_stride(sizeof(T), alignof(T));
+    static constexpr std::uint64_t offset = promisqs::layout::payload_offset(sizeof(T), alignof(T));
+    static constexpr std::uint64_t first_slot = 2 * promisqs::layout::line;
+
+    explicit vyukov(shared_object memory)
+        : memory_(std::move(memory)), bytes_(memory_.data()), mask_((memory_.size() - first_slot) / stride - 1) {}
+
+    [[nodiscard]] word& tail() const { return *reinterpret_cast<word*>(bytes_); }
+    [[nodiscard]] word& head() const { return *reinterpret_cast<word*>(bytes_ + promisqs::layout::line); }
+    [[nodiscard]] std::byte* slot(std::uint64_t position) const {
+        return bytes_ + first_slot + (position & mask_) * stride;
+    }
+    [[nodiscard]] word& sequence(std::uint64_t position) const { return *reinterpret_cast<word*>(slot(position)); }
+    [[nodiscard]] std::byte* payload(std::uint64_t position) const { return slot(position) + offset; }
+
+    shared_object memory_;
+    std::byte* bytes_;
+    std::uint64_t mask_;
+};
+
+}  // namespace bench
