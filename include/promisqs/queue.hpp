@@ -174,8 +174,9 @@ public:
     /// \par If killed   as `push`
     [[nodiscard]] std::optional<T> pop() {
         if constexpr (sizeof(std::optional<T>) <= 2 * sizeof(void*) && std::is_trivially_copy_assignable_v<T>) {
-            // It is returned in registers. Built in one place, from a value and a flag, it never goes through memory, which
-            // would stall: a flag of one byte, just written, can't be read back at once as part of a wider word.
+            // It is returned in registers. Built in one place, from a value and a flag, a number stays there; through memory it
+            // would stall: a flag of one byte, just written, can't be read back at once as part of a wider word. (g++ 12 still
+            // takes a struct through memory. `try_pop` does not have this.)
             taken result{};
             const auto use = [&](const void* slot) { copy_bytes(result.message.bytes, slot); };
             result.done = key_.with_known([&](auto& me) { return ring_.pop_if_ready(me, use); });
