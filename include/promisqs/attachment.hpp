@@ -38,7 +38,7 @@ public:
     ~attachment() {
         const std::lock_guard guard(shared_file::process_mutex());
         forget_parents_entries();
-        for (const enlisted& one : entries_) leave(*one.entry);
+        for (const enlisted& one : entries_) leave(one.entry);
         attachment** link = &first_;
         while (*link != this) link = &(*link)->next_;
         *link = next_;
@@ -140,15 +140,15 @@ private:
             one->forget_parents_entries();
             std::erase_if(one->entries_, [&](const enlisted& entry) {
                 if (entry.thread != this_thread()) return false;
-                one->leave(*entry.entry);
+                one->leave(entry.entry);
                 return true;
             });
         }
     }
 
-    void leave(layout::participant & entry) const noexcept {
+    void leave(layout::participant * entry) const noexcept {
         entry_locks locks{object()};
-        table_.leave(locks, entry);
+        table_.leave(locks, *entry);
     }
 
     // In a forked child the entries are those of its parent's threads.
@@ -156,8 +156,8 @@ private:
         if (std::exchange(forks_, shared_file::forks()) != shared_file::forks()) entries_.clear();
     }
 
-    static constinit inline attachment* first_ =
-        nullptr;  // of all in this process; under `process_mutex`, like all below
+    // Of all in this process. Under `process_mutex`, like everything below that changes.
+    static constinit inline attachment* first_ = nullptr;
 
     joined_segment joined_;
     participant_table table_;
