@@ -32,7 +32,10 @@ void consume(worker& me, Queue& queue, std::uint64_t count) {
     std::uint64_t sum = 0;
     me.start();
     const auto use = [&](const element_type& message) {
-        benchmark::DoNotOptimize(message);
+        // A message in memory must be there as a whole. (The call for a const reference is deprecated in newer versions.)
+        auto* whole = &message;
+        benchmark::DoNotOptimize(whole);
+        benchmark::ClobberMemory();
         sum += message.words[0];
     };
     for (std::uint64_t i = 0; i < count; ++i) {

@@ -18,7 +18,6 @@
 #include <thread>
 #include <vector>
 
-using promisqs::platform::lock_kind;
 using promisqs_test::forked;
 using promisqs_test::raw_object;
 using promisqs_test::scoped_name;

@@ -16,7 +16,6 @@
 #include <vector>
 
 using promisqs::shmem_queue;
-using promisqs::status;
 using promisqs_test::scoped_name;
 
 namespace {

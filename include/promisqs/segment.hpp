@@ -34,9 +34,10 @@ class segment {
 public:
     /// Creates the object, empty. Nothing when the name is taken.
     static std::optional<segment> make(const std::string& name, std::uint32_t permissions) {
+        using mode = decltype(detail::bip::permissions().get_permissions());  // signed in some versions of Boost
         return obtain(name, EEXIST, [&] {
             return detail::bip::shared_memory_object(detail::bip::create_only, name.c_str(), detail::bip::read_write,
-                                                     detail::bip::permissions(static_cast<int>(permissions)));
+                                                     detail::bip::permissions(static_cast<mode>(permissions)));
         });
     }
 
