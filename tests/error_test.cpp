@@ -251,8 +251,8 @@ TEST_CASE("a capacity of 0 or beyond all bounds is refused") {
 TEST_CASE("options outside their range are refused") {
     const scoped_name name("options");
     const auto create = [&](const options& wanted) { static_cast<void>(queue::create(name, 5, wanted)); };
-    expect_error(errc::invalid_options, {name, "permissions", "found 1000"}, [&] { create({.permissions = 01000}); });
-    expect_error(errc::invalid_options, {name, "found 400", "0600"}, [&] { create({.permissions = 0400}); });
+    expect_error(errc::invalid_options, {name, "permissions", "found 01000"}, [&] { create({.permissions = 01000}); });
+    expect_error(errc::invalid_options, {name, "found 0400", "0600"}, [&] { create({.permissions = 0400}); });
     expect_error(errc::invalid_options, {name, "participants", "found 0"}, [&] { create({.participants = 0}); });
     expect_error(errc::invalid_options, {name, "65537"}, [&] { create({.participants = 65537}); });
     CHECK_FALSE(name.exists());

@@ -17,12 +17,15 @@
 #include <utility>
 #include <vector>
 
+// Of these a process must have only one, though its shared libraries hide what they can.
+#pragma GCC visibility push(default)
+
 namespace promisqs {
 
 /// One process's use of a queue, shared by the copies of a handle: the segment, and the participant entries of this process's
 /// threads in it. A thread gets its entry on its first push or pop, and gives it back when it ends, or when the last copy of
 /// the handle goes.
-class [[gnu::visibility("default")]] attachment {
+class attachment {
 public:
     explicit attachment(joined_segment joined)
         : joined_(std::move(joined)),
@@ -125,11 +128,12 @@ private:
     }
 
     [[noreturn]] void raise_too_many() const {
-        throw queue_error(
-            errc::too_many_participants, object().name(),
-            "expected at most " + std::to_string(table_.count()) +
-                " threads using it at once, found as many already; end some, or create the queue with a larger "
-                "options::participants");
+        throw queue_error(errc::too_many_participants, object().name(),
+                          "expected at most " + std::to_string(table_.count()) +
+                              " participants (threads that use the queue at once), found all entries taken, be it by "
+                              "processes that were "
+                              "killed; end some, remove the queue if nobody uses it, or create it with a larger "
+                              "options::participants");
     }
 
     // Gives back all that the calling thread has, of all queues.
@@ -146,7 +150,7 @@ private:
         }
     }
 
-    void leave(layout::participant * entry) const noexcept {
+    void leave(layout::participant* entry) const noexcept {
         entry_locks locks{object()};
         table_.leave(locks, *entry);
     }
@@ -167,3 +171,5 @@ private:
 };
 
 }  // namespace promisqs
+
+#pragma GCC visibility pop

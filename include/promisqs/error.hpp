@@ -6,6 +6,9 @@
 #include <string_view>
 #include <system_error>
 
+// Of these a process must have only one, though its shared libraries hide what they can.
+#pragma GCC visibility push(default)
+
 namespace promisqs {
 
 /// Why a queue could not be created, opened, joined or used.
@@ -30,51 +33,50 @@ enum class errc {
 
 namespace detail {
 
-// Visible, like everything of which a process must have only one: programs and their shared libraries may hide the rest.
-class [[gnu::visibility("default")]] error_category final
-    : public std::error_category{public : [[nodiscard]] const char * name() const noexcept override{return "promisqs";
-}  // namespace detail
+class error_category final : public std::error_category {
+public:
+    [[nodiscard]] const char* name() const noexcept override { return "promisqs"; }
 
-[[nodiscard]] std::string message(int value) const override {
-    switch (static_cast<errc>(value)) {
-        case errc::already_exists: return "the queue exists already";
-        case errc::not_found: return "no such queue";
-        case errc::element_size_differs: return "the element size differs";
-        case errc::schema_differs: return "the schema differs";
-        case errc::capacity_differs: return "the capacity differs";
-        case errc::layout_version_differs: return "the layout version differs";
-        case errc::not_a_queue: return "not a promisqs queue";
-        case errc::corrupt: return "the queue is corrupt";
-        case errc::unfinished: return "the queue was never finished by its creator";
-        case errc::invalid_name: return "invalid name";
-        case errc::invalid_capacity: return "invalid capacity";
-        case errc::invalid_options: return "invalid options";
-        case errc::no_memory: return "no memory";
-        case errc::no_permission: return "no permission";
-        case errc::too_many_participants: return "too many participants";
-        case errc::system_failure: return "a system call failed";
+    [[nodiscard]] std::string message(int value) const override {
+        switch (static_cast<errc>(value)) {
+            case errc::already_exists: return "the queue exists already";
+            case errc::not_found: return "no such queue";
+            case errc::element_size_differs: return "the element size differs";
+            case errc::schema_differs: return "the schema differs";
+            case errc::capacity_differs: return "the capacity differs";
+            case errc::layout_version_differs: return "the layout version differs";
+            case errc::not_a_queue: return "not a promisqs queue";
+            case errc::corrupt: return "the queue is corrupt";
+            case errc::unfinished: return "the queue was never finished by its creator";
+            case errc::invalid_name: return "invalid name";
+            case errc::invalid_capacity: return "invalid capacity";
+            case errc::invalid_options: return "invalid options";
+            case errc::no_memory: return "no memory";
+            case errc::no_permission: return "no permission";
+            case errc::too_many_participants: return "too many participants";
+            case errc::system_failure: return "a system call failed";
+        }
+        return "unknown error";
     }
-    return "unknown error";
-}
 
-[[nodiscard]] std::error_condition default_error_condition(int value) const noexcept override {
-    switch (static_cast<errc>(value)) {
-        case errc::already_exists: return std::errc::file_exists;
-        case errc::not_found: return std::errc::no_such_file_or_directory;
-        case errc::invalid_name:
-        case errc::invalid_capacity:
-        case errc::invalid_options: return std::errc::invalid_argument;
-        case errc::no_memory: return std::errc::not_enough_memory;
-        case errc::no_permission: return std::errc::permission_denied;
-        default: return {value, *this};
+    [[nodiscard]] std::error_condition default_error_condition(int value) const noexcept override {
+        switch (static_cast<errc>(value)) {
+            case errc::already_exists: return std::errc::file_exists;
+            case errc::not_found: return std::errc::no_such_file_or_directory;
+            case errc::invalid_name:
+            case errc::invalid_capacity:
+            case errc::invalid_options: return std::errc::invalid_argument;
+            case errc::no_memory: return std::errc::not_enough_memory;
+            case errc::no_permission: return std::errc::permission_denied;
+            default: return {value, *this};
+        }
     }
-}
-};  // namespace promisqs
+};
 
 }  // namespace detail
 
 /// The category of `errc`. Its conditions compare equal to the `std::errc` of the same meaning where there is one.
-[[gnu::visibility("default")]] inline const std::error_category& queue_category() noexcept {
+inline const std::error_category& queue_category() noexcept {
     static const detail::error_category category;
     return category;
 }
@@ -83,7 +85,7 @@ inline std::error_code make_error_code(errc value) noexcept { return {static_cas
 
 /// What create, open, and a thread's first use of a queue throw. `what()` names the queue, what was expected, what was
 /// found, and what to do; `code()` is one of `errc`.
-class [[gnu::visibility("default")]] queue_error : public std::system_error {
+class queue_error : public std::system_error {
 public:
     queue_error(errc code, std::string_view queue, std::string_view details)
         : std::system_error(make_error_code(code)), text_(compose(code, queue, details)) {}
@@ -105,3 +107,5 @@ private:
 
 template <>
 struct std::is_error_code_enum<promisqs::errc> : std::true_type {};
+
+#pragma GCC visibility pop

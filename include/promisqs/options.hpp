@@ -32,11 +32,12 @@ struct memory_options {
 
 /// How a queue is created. Whoever opens it later gets what its creator chose.
 struct options {
-    /// File permissions of the shared memory object, as in `chmod`: 0 to 0777. Exactly these; the umask is not applied.
-    /// Users need both reading and writing.
+    /// File permissions of the shared memory object, as in `chmod`: 0600 to 0777 (octal), reading and writing for the owner
+    /// included. Exactly these; the umask is not applied. Users need both reading and writing.
     std::uint32_t permissions = 0600;
     lifetime life = lifetime::remove_on_last_close;
-    /// How many threads, of all processes together, may use the queue at once: 1 to 65536. Each costs 128 bytes.
+    /// How many participants may use the queue at once: threads of all processes together, counted once for each handle
+    /// (not each copy of one) through which they push or pop. 1 to 65536; each costs 128 bytes.
     std::uint32_t participants = 256;
     memory_options memory = {};
 };

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#if __cplusplus < 202002L
+#error "promisqs needs C++20 (-std=c++20)"
+#endif
+
 /// \file
 /// A bounded queue of `T` in shared memory, for any number of producers and consumers in any number of processes.
 ///

@@ -9,17 +9,18 @@
 #include <cstdint>
 #include <mutex>
 
-namespace promisqs {
+// Of these a process must have only one, though its shared libraries hide what they can.
+#pragma GCC visibility push(default)
 
-// Visible, as a process must have only one of each: programs and their shared libraries may hide the rest.
+namespace promisqs {
 
 /// What a thread knows of its participant entries, by the id of the file through which they are used: a small cache without
 /// a destructor, so that a look into it is all that a push pays.
-struct [[gnu::visibility("default")]] known_entry {
+struct known_entry {
     std::uint64_t file_id;
     layout::participant* entry;
 };
-[[gnu::visibility("default")]] inline constinit thread_local std::array<known_entry, 8> known_entries{};
+inline constinit thread_local std::array<known_entry, 8> known_entries{};
 
 /// The descriptor of a queue's file, its locks, and what becomes of them in a `fork`.
 ///
@@ -27,7 +28,7 @@ struct [[gnu::visibility("default")]] known_entry {
 /// looking alive. So every descriptor is in a list of the process; around a fork, each that is in use gets a description of
 /// its own for the child, and the child closes its copies of the parent's. (`_Fork` and a bare `clone` run no fork handlers:
 /// their children must not touch a queue. Nor must other fork handlers.)
-class [[gnu::visibility("default")]] shared_file {
+class shared_file {
 public:
     shared_file() {
         static_cast<void>(handlers());  // also when some other static object is made before `at_start`
@@ -153,3 +154,5 @@ private:
 };
 
 }  // namespace promisqs
+
+#pragma GCC visibility pop

@@ -6,13 +6,15 @@
 namespace promisqs {
 
 /// What one attempt came to. Only `ok` moved a message.
-enum class [[nodiscard]] status{
+// clang-format off
+enum class [[nodiscard]] status {
+    // clang-format on
     ok,           ///< done
     full,         ///< a push found `capacity` messages waiting
     empty,        ///< a pop or peek found none
     would_block,  ///< somebody else is in the middle of an operation on this position: try again
-    closed,       ///< the queue was closed
-    timed_out     ///< the given time is over
+    closed,       ///< the queue was closed (for later versions)
+    timed_out     ///< the given time is over (for later versions)
 };
 
 /// The name of a status, as written above.

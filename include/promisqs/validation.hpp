@@ -41,7 +41,7 @@ inline constexpr std::size_t max_name_length = 254;
 inline std::string text_of(std::uint64_t number) { return std::to_string(number); }
 
 inline std::string octal(std::uint32_t number) {
-    return number < 8 ? text_of(number) : octal(number / 8) + text_of(number % 8);
+    return number == 0 ? "0" : octal(number / 8) + text_of(number % 8);  // with a leading 0, as one writes it
 }
 
 inline void check_name(std::string_view name) {
@@ -63,7 +63,8 @@ inline layout::plan check_request(std::string_view name, const element_descripti
     if (wanted.permissions > 0777 || (wanted.permissions & 0600) != 0600) {
         throw queue_error(errc::invalid_options, name,
                           "expected permissions from 0600 to 0777 (octal), that let the owner read and write, found " +
-                              octal(wanted.permissions) + "; add 0600");
+                              octal(wanted.permissions) +
+                              "; add 0600, and don't forget the leading 0 of octal numbers");
     }
     if (wanted.participants == 0 || wanted.participants > layout::max_participants) {
         throw queue_error(errc::invalid_options, name,
