@@ -32,6 +32,20 @@ using queue = shmem_queue<std::uint32_t>;
 
 namespace {
 
+// Runs an action as a user without rights, which must fail for want of permission; 0 if it does.
+template <class Action>
+int denied_to_nobody(Action action) {
+    return promisqs_test::wait_for(promisqs_test::forked([&] {
+        if (::setuid(65534) != 0) return 1;
+        try {
+            action();
+        } catch (const queue_error& error) {
+            return error.code() == errc::no_permission && error.code() == std::errc::permission_denied ? 0 : 2;
+        }
+        return 3;
+    }));
+}
+
 struct point {
     float x;
     float y;
@@ -297,20 +311,8 @@ TEST_CASE("what belongs to somebody else and can't be removed is reported, not t
         static_cast<void>(queue::create(name, 5, {.permissions = 0666, .life = promisqs::lifetime::keep}));
     }
 
-    const auto as_nobody = [&](auto action) {
-        return promisqs_test::wait_for(promisqs_test::forked([&] {
-            if (::setuid(65534) != 0) return 1;
-            try {
-                action();
-            } catch (const queue_error& error) {
-                return error.code() == errc::no_permission ? 0 : 2;
-            }
-            return 3;
-        }));
-    };
-
-    CHECK(as_nobody([&] { queue::remove(name); }) == 0);
-    if (empty) CHECK(as_nobody([&] { static_cast<void>(queue::open_or_create(name, 5)); }) == 0);
+    CHECK(denied_to_nobody([&] { queue::remove(name); }) == 0);
+    if (empty) CHECK(denied_to_nobody([&] { static_cast<void>(queue::open_or_create(name, 5)); }) == 0);
     CHECK(name.exists());
 }
 
@@ -359,22 +361,10 @@ TEST_CASE("a queue of somebody else's is refused without permission") {
     if (::geteuid() != 0) return;  // only root can become somebody else here
     const scoped_name name("denied");
     const auto q = queue::create(name, 5);
-    const auto as_nobody = [&](auto action) {
-        return promisqs_test::wait_for(promisqs_test::forked([&] {
-            if (::setuid(65534) != 0) return 1;
-            try {
-                action();
-            } catch (const queue_error& error) {
-                return error.code() == errc::no_permission && error.code() == std::errc::permission_denied ? 0 : 2;
-            }
-            return 3;
-        }));
-    };
-
-    CHECK(as_nobody([&] { static_cast<void>(queue::open(name)); }) == 0);
-    CHECK(as_nobody([&] { static_cast<void>(queue::create(name, 5)); }) == 0);
-    CHECK(as_nobody([&] { static_cast<void>(queue::open_or_create(name, 5)); }) == 0);
-    CHECK(as_nobody([&] { queue::remove(name); }) == 0);
+    CHECK(denied_to_nobody([&] { static_cast<void>(queue::open(name)); }) == 0);
+    CHECK(denied_to_nobody([&] { static_cast<void>(queue::create(name, 5)); }) == 0);
+    CHECK(denied_to_nobody([&] { static_cast<void>(queue::open_or_create(name, 5)); }) == 0);
+    CHECK(denied_to_nobody([&] { queue::remove(name); }) == 0);
     CHECK(name.exists());
 }
 
