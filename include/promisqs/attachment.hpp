@@ -57,6 +57,9 @@ public:
         explicit key(attachment& owner) noexcept
             : owner_(&owner), file_id_(owner.object().file().id()), place_(file_id_ % known_entries.size()) {}
 
+        /// Whether the calling thread has used the queue before.
+        [[nodiscard]] bool is_known() const noexcept { return known_entries[place_].file_id == file_id_; }
+
         /// Calls `use(entry)` with the calling thread's entry if this thread has used the queue before.
         ///
         /// \return  what `use` returned; false if it has not

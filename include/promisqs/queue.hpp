@@ -147,7 +147,7 @@ public:
     status try_push(const T& message) {
         if (key_.with_known([&](auto& me) { return push_if_ready(me, message); })) [[likely]]
             return status::ok;
-        return to_status(attempt_push(key_.me(), message));
+        return to_status(key_.is_known() ? ring_.why_not_push() : attempt_push(key_.me(), message));
     }
 
     /// Takes the oldest message.
@@ -187,7 +187,7 @@ public:
         const auto use = [&](const void* slot) { copy_bytes(std::addressof(out), slot); };
         if (key_.with_known([&](auto& me) { return ring_.pop_if_ready(me, use); })) [[likely]]
             return status::ok;
-        return to_status(attempt_pop(key_.me(), use));
+        return to_status(key_.is_known() ? ring_.why_not_pop(key_.me()) : attempt_pop(key_.me(), use));
     }
 
     /// Copies the oldest message and leaves it where it is. The copy is whole, though others may take the message meanwhile.

@@ -151,6 +151,8 @@ public:
     [[nodiscard]] outcome why_not_push() const noexcept {
         const std::uint64_t ticket = memory_.tail().load(std::memory_order_acquire);  // as [P0]
         if (!space_.valid(ticket)) return outcome::corrupt;
+        // [P6] acquire, pairs with [P4] and [C3]: whoever brought the slot into a later state had moved `tail` before, and the look
+        // at it below sees that.
         const std::uint64_t stamp = memory_.stamp(space_.index(ticket)).load(std::memory_order_acquire);
         if (stamp == make_stamp(space_.lap(ticket), slot_state::free)) return outcome::contended;  // it is by now
         if (!ticket_space::before(stamp, space_.lap(ticket))) {
@@ -172,6 +174,7 @@ public:
     [[nodiscard]] outcome why_not_pop(Participant& me) const noexcept {
         const std::uint64_t ticket = memory_.head().load(std::memory_order_acquire);  // as [C0]
         if (!space_.valid(ticket)) return outcome::corrupt;
+        // Acquire, as [P6], for `head`.
         const std::uint64_t stamp = memory_.stamp(space_.index(ticket)).load(std::memory_order_acquire);
         if (stamp == make_stamp(space_.lap(ticket), slot_state::full)) return outcome::contended;  // it is by now
         if (stamp == make_stamp(space_.lap(ticket), slot_state::voided)) {

@@ -74,7 +74,7 @@ public:
         static_cast<void>(platform::lock_byte(descriptor_, byte, platform::lock_kind::none));
     }
 
-    /// Counts this file among the queue's users, or no longer: the shared lock of section "Users" in docs/layout.md.
+    /// Counts this file among the queue's users, or no longer: the shared `users` lock of docs/layout.md.
     [[nodiscard]] int join() noexcept {
         const std::lock_guard guard(process_mutex());
         const int error = lock(layout::users_byte, platform::lock_kind::shared);
