@@ -39,8 +39,7 @@ inline constexpr std::size_t line = 128;
 //  96  schema fingerprint  104  name fingerprint
 // 112  segment size        120  created at
 // 128  creator pid         132  zero, up to 256
-struct alignas(8) header {
-    std::atomic<std::uint64_t> magic;  // written last (release), read first (acquire)
+struct alignas(8) header_fields {  // what a reader checks
     std::uint32_t layout_version;
     std::uint32_t lifetime;
     std::uint64_t element_size;
@@ -57,19 +56,25 @@ struct alignas(8) header {
     std::uint64_t schema_fingerprint;
     std::uint64_t name_fingerprint;
     std::uint64_t segment_size;
+};
+struct alignas(8) header {
+    std::atomic<std::uint64_t> magic;  // written last (release), read first (acquire)
+    header_fields fields;
     std::uint64_t created_at;   // nanoseconds since 1970, for people
     std::uint32_t creator_pid;  // for people
     std::uint32_t zero[31];
 };
-static_assert(sizeof(header) == 256);
-static_assert(offsetof(header, layout_version) == 8 && offsetof(header, lifetime) == 12);
-static_assert(offsetof(header, element_size) == 16 && offsetof(header, element_alignment) == 24);
-static_assert(offsetof(header, capacity) == 32 && offsetof(header, slot_stride) == 40);
-static_assert(offsetof(header, payload_offset) == 48 && offsetof(header, slots_offset) == 56);
-static_assert(offsetof(header, participants_offset) == 64 && offsetof(header, participant_count) == 72);
-static_assert(offsetof(header, participant_stride) == 76 && offsetof(header, schema_offset) == 80);
-static_assert(offsetof(header, schema_size) == 88 && offsetof(header, schema_fingerprint) == 96);
-static_assert(offsetof(header, name_fingerprint) == 104 && offsetof(header, segment_size) == 112);
+static_assert(sizeof(header) == 256 && offsetof(header, fields) == 8);
+static_assert(8 + offsetof(header_fields, layout_version) == 8 && 8 + offsetof(header_fields, lifetime) == 12);
+static_assert(8 + offsetof(header_fields, element_size) == 16 && 8 + offsetof(header_fields, element_alignment) == 24);
+static_assert(8 + offsetof(header_fields, capacity) == 32 && 8 + offsetof(header_fields, slot_stride) == 40);
+static_assert(8 + offsetof(header_fields, payload_offset) == 48 && 8 + offsetof(header_fields, slots_offset) == 56);
+static_assert(8 + offsetof(header_fields, participants_offset) == 64 &&
+              8 + offsetof(header_fields, participant_count) == 72);
+static_assert(8 + offsetof(header_fields, participant_stride) == 76 &&
+              8 + offsetof(header_fields, schema_offset) == 80);
+static_assert(8 + offsetof(header_fields, schema_size) == 88 && 8 + offsetof(header_fields, schema_fingerprint) == 96);
+static_assert(8 + offsetof(header_fields, name_fingerprint) == 104 && 8 + offsetof(header_fields, segment_size) == 112);
 static_assert(offsetof(header, created_at) == 120 && offsetof(header, creator_pid) == 128);
 
 //  256  tail            384  head            512  consumers' wait word    640  producers' wait word

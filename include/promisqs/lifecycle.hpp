@@ -164,7 +164,7 @@ inline std::optional<segment> find_finished(const std::string& name, bool replac
 }
 
 /// Maps a finished object and checks its header, of which it returns the copy that was checked.
-inline std::pair<header_copy, checked_header> map_finished(segment& object, huge_pages huge) {
+inline std::pair<layout::header_fields, checked_header> map_finished(segment& object, huge_pages huge) {
     const auto size = static_cast<std::uint64_t>(platform::size_of(object.file().descriptor()));
     if (size < layout::participants_offset) {
         throw queue_error(errc::corrupt, object.name(),
@@ -249,22 +249,23 @@ inline std::optional<joined_segment> try_use(segment object, const element_descr
 
 inline void write_header(layout::header& header, const element_description& element, std::uint64_t capacity,
                          const options& wanted, const layout::plan& plan) noexcept {
-    header.layout_version = layout::version;
-    header.lifetime = static_cast<std::uint32_t>(wanted.life);
-    header.element_size = element.size;
-    header.element_alignment = element.alignment;
-    header.capacity = capacity;
-    header.slot_stride = plan.slot_stride;
-    header.payload_offset = plan.payload_offset;
-    header.slots_offset = plan.slots_offset;
-    header.participants_offset = layout::participants_offset;
-    header.participant_count = wanted.participants;
-    header.participant_stride = sizeof(layout::participant);
-    header.schema_offset = plan.schema_offset;
-    header.schema_size = element.type.text.size();
-    header.schema_fingerprint = element.type.fingerprint;
-    header.name_fingerprint = element.type.name_fingerprint;
-    header.segment_size = plan.segment_size;
+    auto& fields = header.fields;
+    fields.layout_version = layout::version;
+    fields.lifetime = static_cast<std::uint32_t>(wanted.life);
+    fields.element_size = element.size;
+    fields.element_alignment = element.alignment;
+    fields.capacity = capacity;
+    fields.slot_stride = plan.slot_stride;
+    fields.payload_offset = plan.payload_offset;
+    fields.slots_offset = plan.slots_offset;
+    fields.participants_offset = layout::participants_offset;
+    fields.participant_count = wanted.participants;
+    fields.participant_stride = sizeof(layout::participant);
+    fields.schema_offset = plan.schema_offset;
+    fields.schema_size = element.type.text.size();
+    fields.schema_fingerprint = element.type.fingerprint;
+    fields.name_fingerprint = element.type.name_fingerprint;
+    fields.segment_size = plan.segment_size;
     header.created_at = platform::wall_clock();
     header.creator_pid = platform::process_id();
 }

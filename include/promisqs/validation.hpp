@@ -9,7 +9,7 @@
 #include <promisqs/options.hpp>
 #include <promisqs/schema.hpp>
 
-#include <atomic>
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -92,34 +92,12 @@ inline layout::plan check_request(std::string_view name, const element_descripti
     return plan;
 }
 
-/// A header as it was at one moment.
-struct header_copy {
-    std::uint32_t layout_version;
-    std::uint32_t life;
-    std::uint64_t element_size;
-    std::uint64_t element_alignment;
-    std::uint64_t capacity;
-    std::uint64_t slot_stride;
-    std::uint64_t payload_offset;
-    std::uint64_t slots_offset;
-    std::uint64_t participants_offset;
-    std::uint32_t participant_count;
-    std::uint32_t participant_stride;
-    std::uint64_t schema_offset;
-    std::uint64_t schema_size;
-    std::uint64_t schema_fingerprint;
-    std::uint64_t name_fingerprint;
-    std::uint64_t segment_size;
-};
-
-/// Reads each field exactly once (volatile: the compiler must not read it again), whatever others write meanwhile.
-inline header_copy copy_header(const volatile layout::header& header) noexcept {
-    return {header.layout_version,    header.lifetime,           header.element_size,
-            header.element_alignment, header.capacity,           header.slot_stride,
-            header.payload_offset,    header.slots_offset,       header.participants_offset,
-            header.participant_count, header.participant_stride, header.schema_offset,
-            header.schema_size,       header.schema_fingerprint, header.name_fingerprint,
-            header.segment_size};
+/// Reads each word exactly once (volatile: the compiler must not read it again), whatever others write meanwhile.
+inline layout::header_fields copy_header(const layout::header& header) noexcept {
+    std::array<std::uint64_t, sizeof(layout::header_fields) / sizeof(std::uint64_t)> words{};
+    const auto* shared = reinterpret_cast<const volatile std::uint64_t*>(&header.fields);
+    for (std::uint64_t& word : words) word = *shared++;
+    return std::bit_cast<layout::header_fields>(words);
 }
 
 /// Compares the fields of a header with what they must be, and says which one is wrong.
@@ -155,10 +133,10 @@ private:
 };
 
 /// Checks everything that later addressing depends on, in the header of an object of which `mapped` bytes are mapped.
-inline checked_header check_header(std::string_view queue, const header_copy& header, std::uint64_t mapped) {
+inline checked_header check_header(std::string_view queue, const layout::header_fields& header, std::uint64_t mapped) {
     const header_check check(queue);
     check.version(header.layout_version);
-    check.between("lifetime", header.life, 0, 1);
+    check.between("lifetime", header.lifetime, 0, 1);
     check.between("element size", header.element_size, 1, layout::max_segment_size);
     check.between("element alignment", header.element_alignment, 1, layout::max_alignment);
     check.equal("element alignment", header.element_alignment, std::bit_ceil(header.element_alignment));
@@ -175,7 +153,7 @@ inline checked_header check_header(std::string_view queue, const header_copy& he
     check.equal("slots offset", header.slots_offset, plan.slots_offset);
     check.between("segment size", header.segment_size, layout::participants_offset, mapped);
     check.equal("segment size", header.segment_size, plan.segment_size);
-    return {header.capacity, header.element_size, header.participant_count, lifetime{header.life}, plan};
+    return {header.capacity, header.element_size, header.participant_count, lifetime{header.lifetime}, plan};
 }
 
 /// A stored schema text, fit to be shown: whatever it holds, and however long it claims to be.
@@ -189,7 +167,7 @@ inline std::string shown_schema(const std::byte* text, std::uint64_t size) {
 }
 
 /// Throws unless the stored type is, as far as both sides know it, the expected one.
-inline void check_element(std::string_view queue, const header_copy& header, const std::byte* schema_text,
+inline void check_element(std::string_view queue, const layout::header_fields& header, const std::byte* schema_text,
                           const element_description& expected) {
     const auto describe = [](std::string_view text, std::uint64_t size, std::uint64_t alignment) {
         return std::string(text) + " (" + text_of(size) + " bytes, aligned to " + text_of(alignment) + ")";
