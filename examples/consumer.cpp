@@ -53,7 +53,7 @@ private:
 
 Message receive(message_queue& queue, std::chrono::seconds patience) {
     Message message{};
-    // `pop` would do as well, but would wait for a producer that died in the middle of a push.
+    // One look at a time, so that the deadline is kept also behind a producer that is stopped in the middle of a push.
     poll([&] { return queue.try_pop(message) == promisqs::status::ok; }, patience,
          "no message has come from the producer");
     return message;

@@ -13,7 +13,7 @@
 namespace {
 
 void send(message_queue& queue, const Message& message, std::chrono::seconds patience) {
-    // `push` would do as well, but would wait for a consumer that died in the middle of a pop.
+    // One look at a time, so that the deadline is kept also behind a consumer that is stopped in the middle of a pop.
     poll([&] { return queue.try_push(message) == promisqs::status::ok; }, patience,
          "the consumer has not taken a message");
 }

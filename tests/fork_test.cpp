@@ -10,6 +10,7 @@
 #include <promisqs/queue.hpp>
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstdint>
@@ -213,6 +214,21 @@ TEST_CASE("a child for whom no descriptor could be opened gets a clear error, an
     CHECK(status == 0);
     CHECK(q.pop() == 1U);
     CHECK(is_locked(object, layout::participants_byte));
+}
+
+TEST_CASE("a child that has given up its privileges can still settle what the dead have left") {
+    if (::getuid() != 0) return;  // there are none to give up
+    const scoped_name name("privileges");
+    auto q = queue::create(name, 8);
+    wait_for(forked([&] { return q.push_with([](std::uint32_t&) { ::_exit(0); }) ? 1 : 2; }));
+    REQUIRE(q.push(5));
+
+    const ::pid_t pid = forked([&] {
+        if (::setuid(65534) != 0) return 3;
+        return q.pop() == 5U ? 0 : 1;
+    });
+
+    CHECK(wait_for(pid) == 0);
 }
 
 TEST_CASE("a program started from this one does not inherit the queue") {

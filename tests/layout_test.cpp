@@ -74,7 +74,7 @@ TEST_CASE("the header of a new queue is these bytes") {
     bytes.blank(120, 12);
     CHECK(bytes.hex(0, 256) ==
           "8950524f4d495351"  // magic
-          "01000000"          // layout version
+          "02000000"          // layout version
           "01000000"          // lifetime
           "1800000000000000"  // element size
           "0800000000000000"  // element alignment
@@ -91,8 +91,9 @@ TEST_CASE("the header of a new queue is these bytes") {
           "0000000000000000"  // name fingerprint: no name given
           "2007000000000000"  // segment size
           "0000000000000000"  // created at, blanked
-          "00000000" +        // creator pid, blanked
-              std::string(248, '0'));
+          "00000000"          // creator pid, blanked
+          "03000000" +        // deaths until a message is dropped
+              std::string(240, '0'));
     CHECK(bytes.text(0x600, 0x1c) == "{u64@0 u8[12]@8 f32@20}:24:8");
     CHECK(bytes.size() == 0x720);
     CHECK(bytes.hex(256, 0x600) == std::string((0x600 - 256) * 2, '0'));

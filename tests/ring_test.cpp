@@ -226,10 +226,11 @@ TEST_CASE("a look at a slot that somebody has just used is a reason to try again
 
     // Between our load of the tail and our load of the stamp, somebody pushes.
     ring.shared.slots[0].stamp.before_load = [&] { REQUIRE(ring.push(other, 1) == outcome::ok); };
-    CHECK(ring.ring.why_not_push() == outcome::contended);
+    CHECK(ring.ring.why_not_push(me) == outcome::contended);
     // Between our load of the head and our load of the stamp, somebody pops.
     ring.shared.slots[0].stamp.before_load = [&] { REQUIRE(ring.pop(other, out) == outcome::ok); };
-    CHECK(ring.ring.why_not_pop(me) == outcome::contended);
+    promisqs::claim mine{};
+    CHECK(ring.ring.claim_otherwise(me, mine) == outcome::contended);
 }
 
 TEST_CASE("a peek whose slot is used again meanwhile is not taken for a message") {
@@ -310,6 +311,11 @@ TEST_CASE("counters and stamps that contradict each other are corruption") {
         ring.shared.slots[0].stamp.value = ring.tickets.next_lap(0);
         CHECK(ring.pop(me, out) == outcome::corrupt);
         CHECK(ring.peek(out) == outcome::corrupt);
+    }
+    SECTION("a slot in a push's way that was retaken without having been taken") {
+        for (std::uint64_t i = 0; i < 4; ++i) REQUIRE(ring.push(me, i) == outcome::ok);
+        ring.shared.slots[0].stamp.value = 49;
+        CHECK(ring.push(me, 1) == outcome::corrupt);
     }
     SECTION("a slot behind a void that was already used") {
         ring.shared.tail.value = 2;

@@ -21,6 +21,9 @@ public:
         ++rounds_;
     }
 
+    /// Whether this takes so long that somebody may have died.
+    [[nodiscard]] bool is_long() const noexcept { return rounds_ >= spins + yields / 4; }
+
 private:
     static constexpr unsigned spins = 32;
     static constexpr unsigned yields = 256;

@@ -28,7 +28,8 @@ enum class errc {
     no_memory,               ///< the shared memory, or what was asked of it, is not to be had
     no_permission,           ///< the system denies the access
     too_many_participants,   ///< all participant entries are taken
-    system_failure           ///< the system refused something else; the text says what
+    in_callable,    ///< a push or pop inside a callable of `push_with` or `pop_with` of the same queue; or a fork there
+    system_failure  ///< the system refused something else; the text says what
 };
 
 namespace detail {
@@ -54,6 +55,7 @@ public:
             case errc::no_memory: return "no memory";
             case errc::no_permission: return "no permission";
             case errc::too_many_participants: return "too many participants";
+            case errc::in_callable: return "not possible inside a callable";
             case errc::system_failure: return "a system call failed";
         }
         return "unknown error";
@@ -68,6 +70,7 @@ public:
             case errc::invalid_options: return std::errc::invalid_argument;
             case errc::no_memory: return std::errc::not_enough_memory;
             case errc::no_permission: return std::errc::permission_denied;
+            case errc::in_callable: return std::errc::resource_deadlock_would_occur;
             default: return {value, *this};
         }
     }

@@ -21,10 +21,11 @@ static_assert(std::atomic<std::uint32_t>::is_always_lock_free && sizeof(std::ato
 
 inline constexpr std::uint64_t magic = 0x5153'494D'4F52'5089;    // the bytes 89 'P' 'R' 'O' 'M' 'I' 'S' 'Q'
 inline constexpr std::uint64_t unfinished_magic = magic ^ 0xFF;  // until the creator is done: 76 'P' 'R' 'O' …
-inline constexpr std::uint32_t version = 1;
+inline constexpr std::uint32_t version = 2;
 inline constexpr std::uint64_t max_alignment = 4096;
 inline constexpr std::uint64_t max_capacity = std::uint64_t{1} << 32;
 inline constexpr std::uint32_t max_participants = 65536;
+inline constexpr std::uint32_t most_deaths = 7;  // that a stamp counts
 inline constexpr std::uint64_t max_schema_size = std::uint64_t{1} << 20;
 inline constexpr std::uint64_t max_segment_size = std::uint64_t{1} << 47;
 /// Two fields that different cores write lie this far apart: a line, and the neighbour that prefetchers fetch with it.
@@ -38,7 +39,8 @@ inline constexpr std::size_t line = 128;
 //  80  schema offset        88  schema size
 //  96  schema fingerprint  104  name fingerprint
 // 112  segment size        120  created at
-// 128  creator pid         132  zero, up to 256
+// 128  creator pid         132  deaths until a message is dropped
+// 136  zero, up to 256
 struct alignas(8) header_fields {  // what a reader checks
     std::uint32_t layout_version;
     std::uint32_t lifetime;
@@ -56,13 +58,14 @@ struct alignas(8) header_fields {  // what a reader checks
     std::uint64_t schema_fingerprint;
     std::uint64_t name_fingerprint;
     std::uint64_t segment_size;
+    std::uint64_t created_at;   // nanoseconds since 1970, for people
+    std::uint32_t creator_pid;  // for people
+    std::uint32_t max_deaths;
 };
 struct alignas(8) header {
     std::atomic<std::uint64_t> magic;  // written last (release), read first (acquire)
     header_fields fields;
-    std::uint64_t created_at;   // nanoseconds since 1970, for people
-    std::uint32_t creator_pid;  // for people
-    std::uint32_t zero[31];
+    std::uint64_t zero[15];
 };
 static_assert(sizeof(header) == 256 && offsetof(header, fields) == 8);
 static_assert(8 + offsetof(header_fields, layout_version) == 8 && 8 + offsetof(header_fields, lifetime) == 12);
@@ -75,31 +78,45 @@ static_assert(8 + offsetof(header_fields, participant_stride) == 76 &&
               8 + offsetof(header_fields, schema_offset) == 80);
 static_assert(8 + offsetof(header_fields, schema_size) == 88 && 8 + offsetof(header_fields, schema_fingerprint) == 96);
 static_assert(8 + offsetof(header_fields, name_fingerprint) == 104 && 8 + offsetof(header_fields, segment_size) == 112);
-static_assert(offsetof(header, created_at) == 120 && offsetof(header, creator_pid) == 128);
+static_assert(8 + offsetof(header_fields, created_at) == 120 && 8 + offsetof(header_fields, creator_pid) == 128);
+static_assert(8 + offsetof(header_fields, max_deaths) == 132 && offsetof(header, zero) == 136);
 
 //  256  tail            384  head            512  consumers' wait word    640  producers' wait word
-//  768  orphan hint     896  closed         1024  tallies                1152  participants
+//  768  disturbances    776  calm at
+//  896  voided          904  redelivered     912  dropped
+//  920  head held       928  since           936  tail held               944  since
+// 1024  zero, up to 1152
+struct held_position {
+    std::atomic<std::uint64_t> position;  // the ticket's number (that of the first message is 0) + 1; 0: none
+    std::atomic<std::uint64_t> since;     // when somebody first found it held: nanoseconds of the steady clock
+};
 struct counters {
-    alignas(line) std::atomic<std::uint64_t> tail;            // the next push ticket
+    alignas(line) std::atomic<std::uint64_t> tail;            // the next push ticket; and whether it is closed
     alignas(line) std::atomic<std::uint64_t> head;            // the next pop ticket
     alignas(line) std::atomic<std::uint32_t> consumers_wait;  // consumers sleep on this word; zero in this version
     alignas(line) std::atomic<std::uint32_t> producers_wait;  // producers sleep on this word; zero in this version
-    alignas(line) std::atomic<std::uint64_t> orphan_hint;     // zero in this version
-    alignas(line) std::atomic<std::uint32_t> closed;          // zero in this version
-    alignas(line) std::atomic<std::uint64_t> voided;          // tallies, written by recovery; zero in this version
+    alignas(line) std::atomic<std::uint64_t> disturbances;    // voids and orphans, ever
+    std::atomic<std::uint64_t> calm_at;                       // up to which of them they are known to be gone
+    alignas(line) std::atomic<std::uint64_t> voided;          // tallies, for people
     std::atomic<std::uint64_t> redelivered;
     std::atomic<std::uint64_t> dropped;
+    held_position head_held;  // for people
+    held_position tail_held;
+    alignas(line) std::uint64_t zero[16];
 };
 inline constexpr std::size_t counters_offset = 256;
 inline constexpr std::size_t participants_offset = 1152;
 static_assert(offsetof(counters, tail) == 256 - counters_offset && offsetof(counters, head) == 384 - counters_offset);
 static_assert(offsetof(counters, consumers_wait) == 512 - counters_offset);
 static_assert(offsetof(counters, producers_wait) == 640 - counters_offset);
-static_assert(offsetof(counters, orphan_hint) == 768 - counters_offset);
-static_assert(offsetof(counters, closed) == 896 - counters_offset);
-static_assert(offsetof(counters, voided) == 1024 - counters_offset);
-static_assert(offsetof(counters, redelivered) == 1032 - counters_offset);
-static_assert(offsetof(counters, dropped) == 1040 - counters_offset);
+static_assert(offsetof(counters, disturbances) == 768 - counters_offset);
+static_assert(offsetof(counters, calm_at) == 776 - counters_offset);
+static_assert(offsetof(counters, voided) == 896 - counters_offset);
+static_assert(offsetof(counters, redelivered) == 904 - counters_offset);
+static_assert(offsetof(counters, dropped) == 912 - counters_offset);
+static_assert(offsetof(counters, head_held) == 920 - counters_offset);
+static_assert(offsetof(counters, tail_held) == 936 - counters_offset);
+static_assert(offsetof(counters, zero) == 1024 - counters_offset);
 static_assert(counters_offset + sizeof(counters) == participants_offset);
 
 //  0  occupied, pid     8  tid, zero     16  registered at     24  zero

@@ -17,11 +17,10 @@
 #include <promisqs/layout.hpp>
 #include <promisqs/options.hpp>
 #include <promisqs/platform.hpp>
-#include <promisqs/ring.hpp>
 #include <promisqs/segment.hpp>
+#include <promisqs/slot_memory.hpp>
 #include <promisqs/validation.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
@@ -266,8 +265,9 @@ inline void write_header(layout::header& header, const element_description& elem
     fields.schema_fingerprint = element.type.fingerprint;
     fields.name_fingerprint = element.type.name_fingerprint;
     fields.segment_size = plan.segment_size;
-    header.created_at = platform::wall_clock();
-    header.creator_pid = platform::process_id();
+    fields.created_at = platform::wall_clock();
+    fields.creator_pid = platform::process_id();
+    fields.max_deaths = wanted.max_deaths;
 }
 
 /// Makes an empty object a queue. The caller holds the `initialising` byte.
@@ -302,21 +302,18 @@ inline std::optional<joined_segment> try_create(const std::string& name, const e
         throw;
     }
     made->file().unlock(layout::initialising_byte);
-    const checked_header header{capacity, element.size, wanted.participants, wanted.life, plan};
+    const checked_header header{capacity, element.size, wanted.participants, wanted.max_deaths, wanted.life, plan};
     return joined_segment(std::move(*made), header);
 }
 
 [[noreturn]] inline void refuse_to_create(segment& found) {
     const auto header = map_finished(found, huge_pages::never).second;
-    const auto& counters = found.counters();
-    const ticket_space tickets(header.capacity);
-    const std::uint64_t head = counters.head.load(std::memory_order_acquire);
-    const std::uint64_t waiting = tickets.distance(head, counters.tail.load(std::memory_order_relaxed));
+    const std::uint64_t waiting = ring_of(found, header.capacity, header.plan).size();
     const bool used = platform::byte_is_locked(found.file().descriptor(), layout::users_byte);
     throw queue_error(errc::already_exists, found.name(),
                       "expected no queue of this name, found one of capacity " + text_of(header.capacity) + ", with " +
-                          text_of(header.element_size) + " bytes an element, messages waiting: " +
-                          text_of(std::min(waiting, header.capacity)) + ", " + (used ? "in use" : "used by nobody") +
+                          text_of(header.element_size) + " bytes an element, messages waiting: " + text_of(waiting) +
+                          ", " + (used ? "in use" : "used by nobody") +
                           "; open it (open, open_or_create), or remove it first");
 }
 

@@ -39,6 +39,8 @@ struct options {
     /// How many participants may use the queue at once: threads of all processes together, counted once for each handle
     /// (not each copy of one) through which they push or pop. 1 to 65536; each costs 128 bytes.
     std::uint32_t participants = 256;
+    /// The how manieth death of a consumer with a message in its hands has it taken for the cause, and dropped: 1 to 7; 0: none.
+    std::uint32_t max_deaths = 3;
     memory_options memory = {};
 };
 

@@ -5,6 +5,7 @@
 #include <promisqs/platform.hpp>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <mutex>
@@ -46,6 +47,7 @@ public:
         (previous_ != nullptr ? previous_->next_ : first()) = next_;
         if (next_ != nullptr) next_->previous_ = previous_;
         if (descriptor_ >= 0) platform::close(descriptor_);
+        if (observer_ >= 0) platform::close(observer_);
     }
 
     /// Takes over a descriptor, in the same critical section (`process_mutex`) as the call that opened it, so that no fork
@@ -77,6 +79,7 @@ public:
     /// Counts this file among the queue's users, or no longer: the shared `users` lock of docs/layout.md.
     [[nodiscard]] int join() noexcept {
         const std::lock_guard guard(process_mutex());
+        if (const int error = open_observer()) return error;
         const int error = lock(layout::users_byte, platform::lock_kind::shared);
         in_use_ = error == 0;
         if (id_ == 0) id_ = next_id()++;
@@ -87,6 +90,21 @@ public:
         in_use_ = false;
         unlock(layout::users_byte);
     }
+
+    /// A second descriptor of the file, with a description of its own, on which a recovery takes its locks: so the locks of this
+    /// process's own participants are in its way, as everybody else's are. Opened by `join`, and in a forked child at once, so that it
+    /// is there when there are no more descriptors to be had, or privileges have been given up.
+    ///
+    /// \return  -1 if it could not be opened, then and now; see `lost_because`
+    [[nodiscard]] int observer() noexcept {
+        const std::lock_guard guard(process_mutex());
+        static_cast<void>(open_observer());
+        return observer_;
+    }
+
+    /// Threads of one process share the observer, and its locks: only one at a time may take some. False: another one is at it.
+    [[nodiscard]] bool begin_observing() noexcept { return !observing_.exchange(true, std::memory_order_acquire); }
+    void end_observing() noexcept { observing_.store(false, std::memory_order_release); }
 
     /// Held by whatever must not be torn apart by a fork; only for short sections that don't wait.
     static std::mutex& process_mutex() {
@@ -110,6 +128,13 @@ private:
     }
     // Before there are threads: one that forks while another one first uses the library must find the handlers in place.
     static inline const int at_start = handlers();
+
+    [[nodiscard]] int open_observer() noexcept {
+        if (observer_ >= 0) return 0;
+        if (descriptor_ < 0) return EBADF;
+        observer_ = platform::reopen(descriptor_);
+        return lost_because_ = observer_ < 0 ? errno : 0;
+    }
 
     // The description for the child is opened, and its users lock taken, before the fork: there is no instant at which the
     // child counts on nothing but its parent's lock.
@@ -137,6 +162,10 @@ private:
             if (file->descriptor_ >= 0) platform::close(file->descriptor_);
             file->descriptor_ = file->for_child_;
             file->for_child_ = -1;
+            if (file->observer_ >= 0) platform::close(file->observer_);
+            file->observer_ = -1;
+            file->observing_.store(false, std::memory_order_relaxed);  // whoever did is not here
+            if (file->in_use_) static_cast<void>(file->open_observer());
         }
         // What this process knows about its threads' entries is its parent's. Only the thread that forked lives on here.
         known_entries = {};
@@ -146,6 +175,8 @@ private:
 
     int descriptor_ = -1;
     int for_child_ = -1;
+    int observer_ = -1;
+    std::atomic<bool> observing_ = false;
     int lost_because_ = 0;
     bool in_use_ = false;
     std::uint64_t id_ = 0;

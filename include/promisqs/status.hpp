@@ -10,10 +10,10 @@ namespace promisqs {
 enum class [[nodiscard]] status {
     // clang-format on
     ok,           ///< done
-    full,         ///< a push found `capacity` messages waiting
+    full,         ///< a push found `capacity` messages waiting; or, in its place, one that is to be delivered again
     empty,        ///< a pop or peek found none
     would_block,  ///< somebody else is in the middle of an operation on this position: try again
-    closed,       ///< the queue was closed (for later versions)
+    closed,       ///< the queue was closed: nothing can be pushed, or nothing is left to be popped
     timed_out     ///< the given time is over (for later versions)
 };
 

@@ -30,6 +30,7 @@ struct checked_header {
     std::uint64_t capacity;
     std::uint64_t element_size;
     std::uint32_t participants;
+    std::uint32_t max_deaths;
     lifetime life;
     layout::plan plan;
 };
@@ -53,7 +54,8 @@ inline void check_name(std::string_view name) {
     throw queue_error(errc::invalid_name, name,
                       "expected 1 to " + text_of(max_name_length) +
                           " bytes, without a slash or a zero byte, and not \".\" or \"..\"; found " +
-                          text_of(name.size()) + " bytes; choose another name");
+                          text_of(name.size()) + " bytes" + (name.find('/') != name.npos ? ", and a slash" : "") +
+                          "; choose another name");
 }
 
 /// Throws unless a queue could be created from this; returns where everything in it will lie.
@@ -70,6 +72,11 @@ inline layout::plan check_request(std::string_view name, const element_descripti
         throw queue_error(errc::invalid_options, name,
                           "expected 1 to " + text_of(layout::max_participants) + " participants, found " +
                               text_of(wanted.participants) + "; ask for as many as threads will use it at once");
+    }
+    if (wanted.max_deaths > layout::most_deaths) {
+        throw queue_error(errc::invalid_options, name,
+                          "expected 0 (never) to " + text_of(layout::most_deaths) + " as max_deaths, found " +
+                              text_of(wanted.max_deaths) + "; ask for fewer, or for 0");
     }
     if (wanted.life != lifetime::remove_on_last_close && wanted.life != lifetime::keep) {
         throw queue_error(errc::invalid_options, name,
@@ -153,7 +160,9 @@ inline checked_header check_header(std::string_view queue, const layout::header_
     check.equal("slots offset", header.slots_offset, plan.slots_offset);
     check.between("segment size", header.segment_size, layout::participants_offset, mapped);
     check.equal("segment size", header.segment_size, plan.segment_size);
-    return {header.capacity, header.element_size, header.participant_count, lifetime{header.lifetime}, plan};
+    check.between("max deaths", header.max_deaths, 0, layout::most_deaths);
+    return {header.capacity,   header.element_size,       header.participant_count,
+            header.max_deaths, lifetime{header.lifetime}, plan};
 }
 
 /// A stored schema text, fit to be shown: whatever it holds, and however long it claims to be.

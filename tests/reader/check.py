@@ -54,11 +54,11 @@ def check_queue(name: str, pid: int) -> None:
     if not seen:
         return
     header = seen["header"]
-    expected = {"magic": "89 50 52 4f 4d 49 53 51", "layout_version": 1, "lifetime": 1, "element_size": 80,
+    expected = {"magic": "89 50 52 4f 4d 49 53 51", "layout_version": 2, "lifetime": 1, "element_size": 80,
                 "element_alignment": 8, "capacity": 5, "slot_stride": 128, "payload_offset": 8,
                 "participants_offset": 1152, "participant_count": 3, "participant_stride": 128, "schema_offset": 1536,
                 "schema_size": len(schema_text), "slots_offset": 1664, "segment_size": 1664 + 5 * 128,
-                "creator_pid": pid}
+                "creator_pid": pid, "max_deaths": 3}
     expect("header", {field: header[field] for field in expected}, expected)
     expect("schema text", seen["schema"]["text"], schema_text)
     expect("schema fingerprint", header["schema_fingerprint"], seen["schema"]["fingerprint"])
@@ -66,6 +66,8 @@ def check_queue(name: str, pid: int) -> None:
     expect("head", seen["head"], place(4, 0, 4))
     expect("tail", seen["tail"], place(259, 1, 3))
     expect("waiting", seen["waiting"], 4)
+    expect("closed", seen["closed"], False)
+    expect("returned", seen["returned"], [])
     expect("locks", seen["locks"], {"initialising": False, "users": True})
     participant = {"occupied": True, "lock_held": True, "pid": pid, "tid": pid}
     expect("participants", seen["participants"],
@@ -92,7 +94,7 @@ def check_refusals(whole: bytes, folder: str) -> None:
 
     cases: List[Tuple[str, int, str, Any]] = [
         ("magic", 0, "B", 0x88), ("unfinished", 0, "B", 0x76), ("unfinished", 0, "<Q", 0),
-        ("layout version", 8, "<I", 2), ("lifetime", 12, "<I", 2),
+        ("layout version", 8, "<I", 3), ("lifetime", 12, "<I", 2),
         ("element size", 16, "<Q", 0), ("element size", 16, "<Q", 79), ("element size", 16, "<Q", 160),
         ("element alignment", 24, "<Q", 0), ("element alignment", 24, "<Q", 24), ("element alignment", 24, "<Q", 8192),
         ("capacity", 32, "<Q", 0), ("capacity", 32, "<Q", 6), ("capacity", 32, "<Q", 2**32 + 1),
@@ -103,13 +105,26 @@ def check_refusals(whole: bytes, folder: str) -> None:
         ("schema text", 88, "<Q", len(schema_text) - 1), ("schema fingerprint", 96, "<Q", 1),
         ("schema fingerprint", 1536 + schema_text.index("f32"), "3s", b"u32"),
         ("schema text", 1536 + schema_text.index("{"), "s", b"("), ("name fingerprint", 104, "<Q", 1),
-        ("segment size", 112, "<Q", 2296), ("tail", 256, "<Q", 1 << 8 | 5), ("tail", 256, "<Q", 3),
+        ("segment size", 112, "<Q", 2296), ("max deaths", 132, "<I", 8), ("tail", 256, "<Q", 1 << 8 | 5), ("tail", 256, "<Q", 3),
         ("tail", 256, "<Q", 2 << 8), ("head", 384, "<Q", 0xFF), ("tail", 384, "<Q", 1 << 8 | 4)]
     for field, offset, layout, value in cases:
         check(field, changed(offset, layout, value))
     check("object size", b"")
     check("object size", whole[:1000])
     check("segment size", whole[:-1])
+
+    # Closed, and with one message that came back in the slot that head has passed.
+    path = os.path.join(folder, "returned")
+    copy = bytearray(whole)
+    struct.pack_into("<Q", copy, 256, 1 << 8 | 3 | 1 << 7)
+    struct.pack_into("<Q", copy, 1664 + 3 * 128, 2 * 32)
+    with open(path, "wb") as file:
+        file.write(copy)
+    seen = read(path)
+    if seen:
+        expect("closed, after it was closed", seen["closed"], True)
+        expect("tail, after it was closed", seen["tail"], place(259, 1, 3))
+        expect("returned, after two deaths", [(one["ticket"], one["state"]) for one in seen["returned"]], [(3, "orphan")])
 
     # Nobody holds a lock on a copy; a void slot is no damage, and neither is one that its producer is still filling.
     path = os.path.join(folder, "copy")

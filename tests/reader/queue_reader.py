@@ -18,14 +18,21 @@ import struct
 import sys
 from typing import Any, Callable, Dict, List, NamedTuple, NoReturn, Tuple
 
-header_format = "<8sII7QII6QI"
+header_format = "<8sII7QII6QII"
 header_names = """magic layout_version lifetime element_size element_alignment capacity slot_stride payload_offset
     slots_offset participants_offset participant_count participant_stride schema_offset schema_size schema_fingerprint
-    name_fingerprint segment_size created_at creator_pid""".split()
+    name_fingerprint segment_size created_at creator_pid max_deaths""".split()
 tail_at, head_at, participants_at, participant_stride = 256, 384, 1152, 128
 lock_initialising, lock_users, lock_participants = 2**48, 2**48 + 1, 2**48 + 16
 no_ticket = 2**64 - 1
 states = {0: "being pushed", 1: "full", 2: "void"}
+
+
+def state_name(state: int) -> str:
+    """Messages that came back: deaths * 32 + times handed back * 2 + whether somebody has it again."""
+    if state in states:
+        return states[state]
+    return f"reserved: {state}" if state > 255 else "retaken" if state & 1 else "orphan"
 
 
 class refusal(Exception):
@@ -157,7 +164,7 @@ def check_header(header: Dict[str, Any], object_size: int) -> None:
     def round_up(value: int, multiple: int) -> int:
         return -(-value // multiple) * multiple
 
-    check("layout_version", 1, 1)
+    check("layout_version", 2, 2)
     check("lifetime", 0, 1)
     size, alignment = check("element_size", 1, 2**47), check("element_alignment", 1, 4096)
     if alignment & (alignment - 1):
@@ -175,6 +182,7 @@ def check_header(header: Dict[str, Any], object_size: int) -> None:
     end = slots + check("capacity", 1, 2**32) * stride
     check("segment_size", end, end, " by slots offset, capacity and slot stride")
     check("segment_size", 1, min(2**47, object_size), ": no more than the object has")
+    check("max_deaths", 0, 7)
 
 
 class queue_reader:
@@ -192,7 +200,8 @@ class queue_reader:
         self.header: Dict[str, Any] = dict(zip(header_names, struct.unpack_from(header_format, self.memory)))
         check_header(self.header, size)
         self.capacity: int = self.header["capacity"]
-        self.index_bits = max(8, self.capacity.bit_length())
+        self.index_bits = max(8, self.capacity.bit_length() + 1)
+        self.closed_bit = 2**(self.index_bits - 1)
         begin = self.header["schema_offset"]
         self.text = self.memory[begin:begin + self.header["schema_size"]].decode("utf-8", "backslashreplace")
         schema = schema_parser(self.text)
@@ -221,6 +230,8 @@ class queue_reader:
             if head == again:
                 break
             head = again
+        self.closed = bool(tail & self.closed_bit)
+        tail &= ~self.closed_bit
         ends = {"head": self.place(head), "tail": self.place(tail)}
         for name, end in ends.items():
             if end["index"] >= self.capacity:
@@ -240,12 +251,19 @@ class queue_reader:
         if self.load(slot) != stamp or stamp >> self.index_bits != where["lap"]:
             return {**where, "state": "gone"}  # popped meanwhile; the copy may be of two messages
         state = stamp % 2**self.index_bits
-        value = {"value": self.element.decode(copy)} if state == 1 else {}
-        return {**where, "state": states.get(state, f"reserved: {state}"), **value}
+        value = {"value": self.element.decode(copy)} if state == 1 or state in range(4, 256) else {}
+        return {**where, "state": state_name(state), **value}
 
     def messages(self, head: Dict[str, Any], waiting: int) -> List[Dict[str, Any]]:
         laps_and_indices = [divmod(head["index"] + i, self.capacity) for i in range(waiting)]
         return [self.message((head["lap"] + lap << self.index_bits) % 2**64 + index) for lap, index in laps_and_indices]
+
+    def returned(self, tail: Dict[str, Any]) -> List[Dict[str, Any]]:
+        """Messages that are to be delivered again, or are being so: somewhere in the last lap before the tail."""
+        first = tail["lap"] - 1
+        places = [divmod(tail["index"] + i, self.capacity) for i in range(self.capacity)]
+        found = [self.message((first + lap << self.index_bits) % 2**64 + index) for lap, index in places]
+        return [one for one in found if one["state"] in ("orphan", "retaken")]
 
     def participants(self) -> List[Dict[str, Any]]:
         """The entries that are taken, or whose lock is held: somebody is about to take or to give back."""
@@ -266,7 +284,7 @@ class queue_reader:
         fingerprints = {name: f"{self.header[name]:016x}" for name in ("schema_fingerprint", "name_fingerprint")}
         return {"header": {**self.header, "magic": self.header["magic"].hex(" "), **fingerprints},
                 "schema": {"text": self.text, "fingerprint": f"{self.fingerprint:016x}"},
-                "head": head, "tail": tail, "waiting": waiting,
+                "head": head, "tail": tail, "waiting": waiting, "closed": self.closed, "returned": self.returned(tail),
                 "locks": {"initialising": is_locked(self.file, lock_initialising),
                           "users": is_locked(self.file, lock_users)},
                 "participants": self.participants(),

@@ -26,6 +26,8 @@ public:
         if (before_exchange) std::exchange(before_exchange, nullptr)();
         return value.compare_exchange_strong(expected, desired, success, failure);
     }
+    std::uint64_t fetch_add(std::uint64_t change, std::memory_order order) { return value.fetch_add(change, order); }
+    std::uint64_t fetch_or(std::uint64_t bits, std::memory_order order) { return value.fetch_or(bits, order); }
 
     std::atomic<std::uint64_t> value{0};
     mutable std::function<void()> before_load;  // called once
@@ -53,6 +55,8 @@ struct shared_words {
 
     Word tail{};
     Word head{};
+    Word disturbances{};
+    Word calm_at{};
     std::vector<basic_slot<Word>> slots;
 };
 
@@ -63,6 +67,8 @@ public:
 
     [[nodiscard]] Word& tail() const noexcept { return shared_->tail; }
     [[nodiscard]] Word& head() const noexcept { return shared_->head; }
+    [[nodiscard]] Word& disturbances() const noexcept { return shared_->disturbances; }
+    [[nodiscard]] Word& calm_at() const noexcept { return shared_->calm_at; }
     [[nodiscard]] Word& stamp(std::uint64_t index) const { return shared_->slots.at(index).stamp; }
     [[nodiscard]] void* payload(std::uint64_t index) const { return &shared_->slots.at(index).element; }
 
@@ -71,8 +77,11 @@ private:
 };
 
 struct participant {
+    std::atomic<std::uint32_t> occupied{1};
     std::atomic<std::uint64_t> push_intent{promisqs::layout::no_ticket};
+    std::atomic<std::uint64_t> push_count{1};
     std::atomic<std::uint64_t> pop_intent{promisqs::layout::no_ticket};
+    std::atomic<std::uint64_t> pop_count{1};
 };
 
 /// A ring of numbers in ordinary memory.
@@ -86,11 +95,11 @@ public:
 
     promisqs::outcome push(participant& who, std::uint64_t number) const {
         const auto fill = [&](void* slot) { *static_cast<std::uint64_t*>(slot) = number; };
-        return ring.push_if_ready(who, fill) ? promisqs::outcome::ok : ring.why_not_push();
+        return ring.push_if_ready(who, fill) ? promisqs::outcome::ok : ring.why_not_push(who);
     }
     promisqs::outcome pop(participant& who, std::uint64_t& number) const {
         const auto use = [&](const void* slot) { number = *static_cast<const std::uint64_t*>(slot); };
-        return ring.pop_if_ready(who, use) ? promisqs::outcome::ok : ring.why_not_pop(who);
+        return ring.pop_if_ready(who, use) ? promisqs::outcome::ok : ring.pop_otherwise(who, use);
     }
     promisqs::outcome peek(std::uint64_t& number) const { return ring.try_peek(&number, sizeof number); }
 

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <promisqs/attachment.hpp>
+#include <promisqs/layout.hpp>
+#include <promisqs/platform.hpp>
+#include <promisqs/ring.hpp>
+
+#include <string>
+
+namespace promisqs::detail {
+
+/// Does something when it is left, by an exception or the end of the thread, before it is dismissed.
+template <class Action>
+class undo {
+public:
+    explicit undo(Action& action) noexcept : action_(action) {}
+    undo(const undo&) = delete;
+    undo& operator=(const undo&) = delete;
+    ~undo() {
+        if (armed_) action_();
+    }
+    void dismiss() noexcept { armed_ = false; }
+
+private:
+    Action& action_;
+    bool armed_ = true;
+};
+
+/// Runs a user's callable while the calling thread has a claim open. However it is left without having returned, `give_up`
+/// gives the claim up. A child that was forked in it has nothing to give up, nor to publish: the claim is its parent's.
+///
+/// \par Throws  what the callable throws; `queue_error` with `errc::in_callable` in such a child
+template <class Callable, class GiveUp>
+void run_in_place(const attachment::key& key, const std::string& queue, Callable callable, GiveUp give_up) {
+    const open_claim open(key);
+    auto in_this_process = [&]() noexcept {
+        if (!open.forked()) give_up();
+    };
+    undo<decltype(in_this_process)> on_exit(in_this_process);
+    callable();
+    if (open.forked()) raise_in_callable(queue);
+    on_exit.dismiss();
+}
+
+/// Leaves a claimed message to somebody else; waits for the end of a recovery if its state can't grow any more.
+template <class Memory>
+void hand_back(attachment& owner, const ring<Memory>& ring, layout::participant& me, const claim& mine) noexcept {
+    if (ring.hand_back(me, mine)) return;
+    while (!owner.between_recoveries([&] { ring.hand_back_locked(me, mine); })) platform::nap();
+}
+
+}  // namespace promisqs::detail

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The arithmetic of the ring. Words used here and everywhere else:
+//   slot         room for one element, and its stamp
+//   ticket       the position of a message in the endless sequence of all messages: a lap, and the index of a slot.
+//                Tickets only grow; they wrap around at 2^64, which all comparisons allow for
+//   lap          how often the ring has been gone round
+//   stamp        what a slot is ready for: a lap and a state. A slot's stamp only ever grows
+//   claim        to make a ticket one's own: the compare-and-swap on `tail` (push) or `head` (pop)
+//   publish      to store the stamp that makes a pushed message visible
+//   release      to store the stamp that gives a popped slot back; with it, the message has been handed over
+//   participant  a thread that uses the queue, and its entry in the shared table
+//   intent       the ticket that a participant is about to claim, in its entry
+//   void         a slot whose producer died, or gave up, between claim and publish: there is no message in it
+//   orphan       a slot whose consumer died, or gave up, between claim and release: its message is to be delivered again
+//   retaken      an orphan that a consumer has claimed
+//   closed       no more messages are to come: a bit of `tail`, so that no push needs to look for it
+
+#include <promisqs/layout.hpp>
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+
+namespace promisqs {
+
+/// The arithmetic of tickets and stamps, for one capacity. A ticket is its lap in the high bits and its index in the low
+/// ones, so that both come without a division. A stamp is the lap in the same high bits, and its state in the low 8.
+class ticket_space {
+public:
+    /// \param capacity  1 to `layout::max_capacity`
+    explicit constexpr ticket_space(std::uint64_t capacity) noexcept
+        : capacity_(capacity), mask_(one_lap(capacity) - 1) {}
+
+    [[nodiscard]] constexpr std::uint64_t capacity() const noexcept { return capacity_; }
+    [[nodiscard]] constexpr std::uint64_t index(std::uint64_t ticket) const noexcept { return ticket & mask_; }
+    /// The lap of a ticket or of a stamp, where it stands: in the high bits.
+    [[nodiscard]] constexpr std::uint64_t lap(std::uint64_t ticket) const noexcept { return ticket - index(ticket); }
+    [[nodiscard]] constexpr std::uint64_t next_lap(std::uint64_t ticket) const noexcept { return ticket + mask_ + 1; }
+    [[nodiscard]] constexpr std::uint64_t previous_lap(std::uint64_t ticket) const noexcept {
+        return ticket - mask_ - 1;
+    }
+
+    /// Whether it is a ticket at all. A closed tail is not; other values can only come from something that is no participant.
+    [[nodiscard]] constexpr bool valid(std::uint64_t ticket) const noexcept { return index(ticket) < capacity_; }
+
+    /// The ticket after a valid one.
+    [[nodiscard]] constexpr std::uint64_t next(std::uint64_t ticket) const noexcept {
+        if (index(ticket) + 1 >= capacity_) [[unlikely]]
+            return next_lap(lap(ticket));  // cheaper than a conditional move
+        return ticket + 1;
+    }
+
+    /// How many tickets lie from `from` up to, and without, `to`; not before it.
+    [[nodiscard]] constexpr std::uint64_t distance(std::uint64_t from, std::uint64_t to) const noexcept {
+        return ((lap(to) - lap(from)) >> std::countr_one(mask_)) * capacity_ + index(to) - index(from);
+    }
+
+    [[nodiscard]] static constexpr bool before(std::uint64_t a, std::uint64_t b) noexcept {
+        return static_cast<std::int64_t>(a - b) < 0;
+    }
+
+    /// The bit that closes the queue, in `tail`: the highest of the index, which no index needs.
+    [[nodiscard]] constexpr std::uint64_t closed_bit() const noexcept { return (mask_ + 1) / 2; }
+    [[nodiscard]] constexpr bool closed(std::uint64_t tail) const noexcept { return (tail & closed_bit()) != 0; }
+    /// The ticket that a tail stands for, closed or not.
+    [[nodiscard]] constexpr std::uint64_t ticket_of(std::uint64_t tail) const noexcept { return tail & ~closed_bit(); }
+
+private:
+    // An index never reaches the closed bit, nor the mask, so that `no_ticket` is no ticket; and a state, 8 bits, fits below
+    // the lap.
+    static constexpr std::uint64_t one_lap(std::uint64_t capacity) noexcept {
+        return std::uint64_t{1} << std::max(8, static_cast<int>(std::bit_width(capacity)) + 1);
+    }
+
+    std::uint64_t capacity_;
+    std::uint64_t mask_;
+};
+
+/// The states of a slot within a lap, in the order in which they come; beyond them are those of messages that came back.
+enum class slot_state : std::uint64_t { free = 0, full = 1, voided = 2 };
+
+constexpr std::uint64_t make_stamp(std::uint64_t lap, slot_state state) noexcept {
+    return lap + static_cast<std::uint64_t>(state);
+}
+
+/// The state of a message that is to be delivered again, or is being so: how many consumers died with it, how often it was
+/// handed back since the last death, and whether somebody has it now:
+///
+///     state = deaths × 32 + handed back × 2 + (taken ? 1 : 0)
+///
+/// `full` is, in this reading, a message that came back never: so a consumer that has claimed one treats both alike.
+class returned_state {
+public:
+    static constexpr std::uint64_t most_deaths = layout::most_deaths;
+    static constexpr std::uint64_t most_hand_backs = 15;
+    static constexpr std::uint64_t last = 255;
+
+    /// \param state  the low bits of a stamp, up to `last`
+    explicit constexpr returned_state(std::uint64_t state) noexcept : state_(state) {}
+
+    [[nodiscard]] constexpr std::uint64_t value() const noexcept { return state_; }
+    [[nodiscard]] constexpr std::uint64_t deaths() const noexcept { return state_ >> 5; }
+    [[nodiscard]] constexpr std::uint64_t hand_backs() const noexcept { return (state_ >> 1) & most_hand_backs; }
+    [[nodiscard]] constexpr bool is_orphan() const noexcept {
+        return state_ > 2 && state_ <= last && (state_ & 1) == 0;
+    }
+    [[nodiscard]] constexpr bool is_retaken() const noexcept {
+        return state_ > 2 && state_ <= last && (state_ & 1) == 1;
+    }
+    /// Of an orphan: once a consumer has claimed it.
+    [[nodiscard]] constexpr returned_state retaken() const noexcept { return returned_state(state_ | 1); }
+
+    /// The orphan after the death of its consumer.
+    [[nodiscard]] constexpr returned_state after_death() const noexcept {
+        return deaths() < most_deaths ? orphan(deaths() + 1, 0) : after_many();
+    }
+    /// Whether the state still grows when the consumer hands the message back.
+    [[nodiscard]] constexpr bool can_be_handed_back() const noexcept { return hand_backs() < most_hand_backs; }
+    /// The orphan after it did; `can_be_handed_back`.
+    [[nodiscard]] constexpr returned_state after_hand_back() const noexcept {
+        return orphan(deaths(), std::max<std::uint64_t>(hand_backs() + 1, 2));
+    }
+    /// The orphan to which the state goes when it can't grow any more. It does so only under the recovery lock, so that nobody
+    /// is between looking at the state and acting on it, for whom it must not come again. (A consumer that is about to take
+    /// the orphan may be: to it, one is as good as the other.)
+    [[nodiscard]] constexpr returned_state after_many() const noexcept { return orphan(deaths(), 2); }
+
+private:
+    static constexpr returned_state orphan(std::uint64_t deaths, std::uint64_t hand_backs) noexcept {
+        return returned_state(deaths << 5 | hand_backs << 1);
+    }
+
+    std::uint64_t state_;
+};
+
+/// What one attempt on the ring came to.
+enum class outcome {
+    ok,
+    full,
+    empty,
+    closed,
+    contended,  // somebody else was faster: try again at once
+    busy,       // the position is held by somebody in the middle of an operation: wait a little
+    corrupt     // the shared words hold what no participant ever writes
+};
+
+}  // namespace promisqs

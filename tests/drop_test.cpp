@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Messages that cost consumer after consumer: when they are dropped, and what is handed to whom.
+
+#include "support/casualties.hpp"
+#include "support/catch.hpp"
+#include "support/expect_error.hpp"
+#include "support/names.hpp"
+
+#include <promisqs/queue.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+using promisqs::errc;
+using promisqs_test::dies_popping;
+using promisqs_test::expect_error;
+using promisqs_test::has_full_capacity;
+using promisqs_test::recovers;
+using promisqs_test::refusal;
+using promisqs_test::scoped_name;
+using queue = promisqs_test::number_queue;
+
+TEST_CASE("by default the third death drops a message; two do not") {
+    const scoped_name name("death-default");
+    auto q = queue::create(name, 2);
+    REQUIRE(q.push(13));
+    dies_popping(q);
+    recovers(q, {.reaped = 1, .to_redeliver = 1});
+    dies_popping(q);
+    recovers(q, {.reaped = 1, .to_redeliver = 1});
+    CHECK(q.size() == 1);
+
+    dies_popping(q);
+
+    recovers(q, {.reaped = 1, .dropped = 1});
+    CHECK(q.empty());
+    CHECK(q.stats().dropped == 1);
+    CHECK(q.stats().redelivered == 2);
+    CHECK(q.stats().popped == 0);
+    has_full_capacity(q);
+}
+
+TEST_CASE("after two deaths a message can still be had") {
+    const scoped_name name("death-twice");
+    auto q = queue::create(name, 2);
+    REQUIRE(q.push(13));
+    for (int i = 0; i < 2; ++i) {
+        dies_popping(q);
+        static_cast<void>(q.recover());
+    }
+    CHECK(q.pop() == 13U);
+    has_full_capacity(q);
+}
+
+TEST_CASE("a message is never dropped where max_deaths is 0, however many consumers it costs") {
+    const scoped_name name("death-never");
+    auto q = queue::create(name, GENERATE(1U, 3U), {.max_deaths = 0});
+    REQUIRE(q.push(13));
+
+    for (int i = 0; i < 40; ++i) {
+        dies_popping(q);
+        recovers(q, {.reaped = 1, .to_redeliver = 1});
+    }
+
+    CHECK(q.stats().dropped == 0);
+    CHECK(q.stats().redelivered == 40);
+    CHECK(q.pop() == 13U);
+    has_full_capacity(q);
+}
+
+TEST_CASE("throwing does not count as dying, and does not make a death forgotten") {
+    const scoped_name name("death-and-throws");
+    auto q = queue::create(name, 1, {.max_deaths = 2});
+    const auto throw_often = [&] {
+        for (int i = 0; i < 40; ++i) {
+            CHECK_THROWS_AS(q.pop_with([](const std::uint64_t&) { throw refusal("not now"); }), refusal);
+        }
+    };
+    REQUIRE(q.push(13));
+    throw_often();
+    dies_popping(q);
+    recovers(q, {.reaped = 1, .to_redeliver = 1});
+    throw_often();
+    CHECK(q.size() == 1);
+
+    dies_popping(q);
+
+    recovers(q, {.reaped = 1, .dropped = 1});
+    has_full_capacity(q);
+}
+
+TEST_CASE("a message that has cost too many consumers is dropped, counted, and handed to the callable") {
+    const scoped_name name("poison");
+    const std::uint32_t deaths = GENERATE(1U, 3U, 7U);
+    auto q = queue::create(name, 2, {.max_deaths = deaths});
+    std::vector<std::uint64_t> dropped;
+    q.on_dropped([&](const std::uint64_t& message) { dropped.push_back(message); });
+    REQUIRE(q.push(13));
+
+    for (std::uint32_t i = 0; i < deaths; ++i) {
+        CHECK(dropped.empty());
+        dies_popping(q);
+        static_cast<void>(q.recover());
+    }
+
+    CHECK(dropped == std::vector<std::uint64_t>{13});
+    CHECK(q.stats().dropped == 1);
+    has_full_capacity(q);
+}
+
+TEST_CASE("what is dropped is handed over whole, by a push that is stuck behind it, too, and may be put elsewhere") {
+    const scoped_name name("death-dropped");
+    const scoped_name other_name("death-dead-letters");
+    auto q = queue::create(name, 1, {.max_deaths = 1});
+    auto letters = queue::create(other_name, 4);
+    q.on_dropped([&](const std::uint64_t& message) {
+        CHECK(letters.push(message));
+        CHECK(q.push(message + 1));
+    });
+    REQUIRE(q.push(13));
+    dies_popping(q);
+
+    CHECK_FALSE(q.push(20));  // stuck, settles it, and finds what the callable has pushed
+
+    CHECK(q.pop() == 14U);
+    CHECK(letters.pop() == 13U);
+    CHECK(letters.pop() == std::nullopt);
+    CHECK(q.stats().dropped == 1);
+}
+
+TEST_CASE("what the callable for dropped messages throws comes out of recover, and the queue is in order") {
+    const scoped_name name("death-mourner-throws");
+    auto q = queue::create(name, 2, {.max_deaths = 1});
+    q.on_dropped([](const std::uint64_t&) { throw refusal("no room for that"); });
+    REQUIRE(q.push(13));
+    dies_popping(q);
+
+    CHECK_THROWS_AS(q.recover(), refusal);
+
+    CHECK(q.stats().dropped == 1);
+    recovers(q, {});
+    has_full_capacity(q);
+}
+
+TEST_CASE("opening a queue drops nothing: there has been no time to set a callable") {
+    const scoped_name name("poison-open");
+    auto q = queue::create(name, 1, {.max_deaths = 1});
+    REQUIRE(q.push(13));
+    dies_popping(q);
+
+    auto other = queue::open(name);
+    std::uint64_t dropped = 0;
+    other.on_dropped([&](const std::uint64_t& message) { dropped = message; });
+    CHECK(other.stats().dropped == 0);
+    CHECK(other.recover().messages_dropped == 1);
+
+    CHECK(dropped == 13);
+}
+
+TEST_CASE("a number of deaths that a stamp can't count is refused") {
+    const scoped_name name("deaths");
+    expect_error(errc::invalid_options, {name, "max_deaths", "found 8"},
+                 [&] { static_cast<void>(queue::create(name, 1, {.max_deaths = 8})); });
+}

@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Recovery on ordinary memory: what the dead may leave behind is planted, and who is alive is said by the test.
+
+#include "support/catch.hpp"
+#include "support/plain_memory.hpp"
+
+#include <promisqs/recovery.hpp>
+
+#include <array>
+#include <cstdint>
+#include <set>
+#include <vector>
+
+using promisqs::claim;
+using promisqs::outcome;
+using promisqs::recovery_report;
+using promisqs::returned_state;
+using promisqs::slot_state;
+using promisqs_test::number_ring;
+using promisqs_test::participant;
+
+namespace {
+
+/// Three participants, of whom some are dead.
+struct party {
+    std::array<participant, 3> entries;
+    std::set<std::uint32_t> dead;
+
+    [[nodiscard]] static std::uint32_t count() { return 3; }
+    participant& operator[](std::uint32_t i) const { return const_cast<participant&>(entries.at(i)); }
+    [[nodiscard]] bool try_lock(std::uint32_t i) const { return dead.contains(i); }
+    static void unlock(std::uint32_t /*i*/) {}
+};
+
+struct grave {
+    std::vector<std::uint64_t> messages;
+    std::uint64_t copy = 0;
+    bool open = true;
+
+    [[nodiscard]] bool dig(const void* message) {
+        copy = *static_cast<const std::uint64_t*>(message);
+        return open;
+    }
+    void fill() { messages.push_back(copy); }
+};
+
+struct scene {
+    explicit scene(std::uint64_t capacity) : ring(capacity) {}
+
+    recovery_report recover(std::uint64_t max_deaths = 3) {
+        return promisqs::recovery(ring.ring, people, people, buried, max_deaths)
+            .run(static_cast<participant*>(nullptr));
+    }
+    /// The victim claims a push, or a pop, and dies.
+    claim dies_pushing(std::uint32_t who) {
+        claim mine{};
+        REQUIRE(ring.ring.claim_push(people[who], mine));
+        people.dead.insert(who);
+        return mine;
+    }
+    claim dies_popping(std::uint32_t who) {
+        claim mine{};
+        if (!ring.ring.claim_pop(people[who], mine)) {
+            REQUIRE(ring.ring.claim_otherwise(people[who], mine) == outcome::ok);
+        }
+        people.dead.insert(who);
+        return mine;
+    }
+    /// A new participant in the place of a reaped one.
+    void comes_back(std::uint32_t who) {
+        REQUIRE(people[who].occupied == 0);
+        people.dead.erase(who);
+        people[who].push_intent = promisqs::layout::no_ticket;
+        people[who].pop_intent = promisqs::layout::no_ticket;
+        people[who].occupied = 1;
+    }
+    void has_full_capacity() {
+        std::uint64_t out = 0;
+        const std::uint64_t capacity = ring.tickets.capacity();
+        for (std::uint64_t lap = 0; lap < 3; ++lap) {
+            std::uint64_t fitted = 0;
+            for (std::uint64_t tries = 0; tries < 3 * capacity; ++tries) {
+                if (ring.push(people[0], 100 + fitted) == outcome::ok) ++fitted;
+            }
+            CHECK(fitted == capacity);
+            CHECK(ring.ring.size() == capacity);
+            for (std::uint64_t i = 0; i < capacity; ++i) {
+                REQUIRE(ring.pop(people[0], out) == outcome::ok);
+                CHECK(out == 100 + i);
+            }
+            CHECK(ring.pop(people[0], out) == outcome::empty);
+        }
+    }
+    std::uint64_t pops() {
+        std::uint64_t out = 0;
+        for (int tries = 0; tries < 10; ++tries) {
+            const outcome result = ring.pop(people[0], out);
+            if (result == outcome::ok) return out;
+            if (result != outcome::contended) return 0;
+        }
+        return 0;
+    }
+
+    number_ring<> ring;
+    party people;
+    grave buried;
+};
+
+std::uint64_t small_capacity() { return GENERATE(1U, 2U, 3U, 8U); }
+
+}  // namespace
+
+TEST_CASE("a dead producer's place is voided, and the ring holds its capacity again") {
+    scene s(small_capacity());
+    static_cast<void>(s.dies_pushing(1));
+
+    const auto report = s.recover();
+
+    CHECK(report.participants_reaped == 1);
+    CHECK(report.slots_voided == 1);
+    CHECK(report.left_for_later == 0);
+    CHECK(s.people[1].occupied == 0);
+    CHECK(s.ring.ring.empty());
+    s.has_full_capacity();
+}
+
+TEST_CASE("a producer alone gets past the voids of dead ones: no consumer needs to come") {
+    scene s(small_capacity());
+    static_cast<void>(s.dies_pushing(1));
+    static_cast<void>(s.recover());
+
+    std::uint64_t fitted = 0;
+    for (int tries = 0; tries < 30; ++tries) fitted += s.ring.push(s.people[0], 7) == outcome::ok ? 1U : 0U;
+
+    CHECK(fitted == s.ring.tickets.capacity());
+}
+
+TEST_CASE("a dead consumer's message is delivered to somebody else") {
+    scene s(small_capacity());
+    REQUIRE(s.ring.push(s.people[0], 41) == outcome::ok);
+    static_cast<void>(s.dies_popping(1));
+    CHECK(s.pops() == 0);
+
+    const auto report = s.recover();
+
+    CHECK(report.messages_to_redeliver == 1);
+    CHECK(s.ring.ring.size() == 1);
+    std::uint64_t out = 0;
+    CHECK(s.ring.peek(out) == outcome::ok);
+    CHECK(out == 41);
+    CHECK(s.pops() == 41);
+    CHECK(s.ring.ring.empty());
+    s.has_full_capacity();
+}
+
+TEST_CASE("an orphan that was made, and not counted, is counted by the push that it is in the way of") {
+    scene s(1);
+    REQUIRE(s.ring.push(s.people[0], 41) == outcome::ok);
+    const claim mine = s.dies_popping(1);
+    // As a recoverer leaves it that is killed right after its exchange.
+    s.ring.ring.stamp_of(mine.ticket).value = promisqs::returned_state(1).after_death().value();
+    CHECK(s.pops() == 0);
+
+    CHECK(s.ring.push(s.people[0], 42) == outcome::full);
+
+    CHECK(s.pops() == 41);
+}
+
+TEST_CASE("a message in the only slot that is to be delivered again makes the ring full, not busy") {
+    scene s(1);
+    REQUIRE(s.ring.push(s.people[0], 41) == outcome::ok);
+    static_cast<void>(s.dies_popping(1));
+    CHECK(s.ring.push(s.people[0], 42) == outcome::busy);
+
+    static_cast<void>(s.recover());
+
+    CHECK(s.ring.push(s.people[0], 42) == outcome::full);
+    CHECK(s.ring.ring.full());
+}
+
+TEST_CASE("a claim is left alone as long as somebody alive may own it") {
+    scene s(small_capacity());
+    // Two were about to claim the same ticket. One of them died; nobody can tell which one had got it.
+    const bool push = GENERATE(true, false);
+    if (!push) REQUIRE(s.ring.push(s.people[0], 41) == outcome::ok);
+    const claim mine = push ? s.dies_pushing(1) : s.dies_popping(1);
+    (push ? s.people[2].push_intent : s.people[2].pop_intent) = mine.ticket;
+
+    for (int times = 0; times < 5; ++times) {
+        const auto report = s.recover();
+        CHECK(report.left_for_later == 1);
+        CHECK(report.participants_reaped == 0);
+        CHECK(s.ring.ring.stamp_of(mine.ticket).value == mine.stamp);
+    }
+
+    SECTION("until it goes on: it was not the owner") {
+        (push ? s.people[2].push_intent : s.people[2].pop_intent) = promisqs::layout::no_ticket;
+        CHECK(s.recover().participants_reaped == 1);
+    }
+    SECTION("until it dies, too") {
+        s.people.dead.insert(2);
+        CHECK(s.recover().participants_reaped == 2);
+    }
+    SECTION("or until it finishes: it was the owner") {
+        push ? s.ring.ring.publish(mine) : s.ring.ring.release(mine);
+        const auto report = s.recover();
+        CHECK(report.participants_reaped == 1);
+        CHECK(report.slots_voided + report.messages_to_redeliver == 0);
+        CHECK(s.pops() == 0);  // the number 0, or nothing
+    }
+}
+
+TEST_CASE("a dead participant that had finished leaves nothing but its entry") {
+    scene s(3);
+    REQUIRE(s.ring.push(s.people[1], 1) == outcome::ok);
+    REQUIRE(s.ring.push(s.people[1], 2) == outcome::ok);
+    std::uint64_t out = 0;
+    REQUIRE(s.ring.pop(s.people[1], out) == outcome::ok);
+    s.people.dead.insert(1);
+
+    const auto report = s.recover();
+
+    CHECK(report.participants_reaped == 1);
+    CHECK(report.slots_voided + report.messages_to_redeliver + report.messages_dropped == 0);
+    CHECK(s.pops() == 2);
+}
+
+TEST_CASE("a message that has cost too many consumers is dropped, not earlier and not later") {
+    const std::uint64_t allowed = GENERATE(1U, 3U, 7U);
+    scene s(small_capacity());
+    REQUIRE(s.ring.push(s.people[0], 66) == outcome::ok);
+
+    for (std::uint64_t deaths = 1; deaths < allowed; ++deaths) {
+        static_cast<void>(s.dies_popping(1));
+        const auto report = s.recover(allowed);
+        CHECK(report.messages_to_redeliver == 1);
+        s.comes_back(1);
+    }
+    static_cast<void>(s.dies_popping(1));
+    s.buried.open = false;
+    CHECK(s.recover(allowed).left_for_later == 1);
+    s.buried.open = true;
+    const auto report = s.recover(allowed);
+
+    CHECK(report.messages_dropped == 1);
+    CHECK(s.buried.messages == std::vector<std::uint64_t>{66});
+    s.has_full_capacity();
+}
+
+TEST_CASE("where nothing is to be dropped, any number of deaths leads to another delivery") {
+    scene s(2);
+    REQUIRE(s.ring.push(s.people[0], 66) == outcome::ok);
+    for (int deaths = 0; deaths < 30; ++deaths) {
+        static_cast<void>(s.dies_popping(1));
+        REQUIRE(s.recover(0).messages_to_redeliver == 1);
+        s.comes_back(1);
+    }
+    CHECK(s.pops() == 66);
+}
+
+TEST_CASE("a stamp grows with every death and every hand-back, until it is said that it can't") {
+    std::uint64_t last = static_cast<std::uint64_t>(slot_state::voided);
+    returned_state state(static_cast<std::uint64_t>(slot_state::full));
+    for (std::uint64_t deaths = 0; deaths <= returned_state::most_deaths; ++deaths) {
+        while (state.can_be_handed_back()) {
+            state = state.after_hand_back();
+            CHECK(state.is_orphan());
+            CHECK(state.deaths() == deaths);
+            REQUIRE(state.value() > last);
+            CHECK(state.retaken().is_retaken());
+            REQUIRE(state.retaken().value() > state.value());
+            state = state.retaken();
+            last = state.value();
+        }
+        CHECK(state.after_many().deaths() == deaths);
+        if (deaths == returned_state::most_deaths) break;
+        state = state.after_death();
+        CHECK(state.is_orphan());
+        REQUIRE(state.value() > last);
+        last = state.value();
+    }
+    CHECK(last <= returned_state::last);
+}
+
+TEST_CASE("a batch of a dead producer is settled ticket by ticket") {
+    scene s(4);
+    claim first{};
+    claim second{};
+    // As a batch of three would: claimed at once, with one published.
+    REQUIRE(s.ring.ring.claim_push(s.people[1], first));
+    REQUIRE(s.ring.ring.claim_push(s.people[1], second));
+    static_cast<void>(s.dies_pushing(1));
+    s.people[1].push_intent = first.ticket;
+    s.people[1].push_count = 3;
+    *static_cast<std::uint64_t*>(s.ring.ring.payload(second)) = 5;
+    s.ring.ring.publish(second);
+
+    CHECK(s.recover().slots_voided == 2);
+    CHECK(s.pops() == 5);
+    CHECK(s.pops() == 0);
+    s.has_full_capacity();
+}
+
+TEST_CASE("a position that nobody alive has announced is freed, whoever left it") {
+    scene s(small_capacity());
+    const bool push = GENERATE(true, false);
+    if (!push) {
+        for (std::uint64_t i = 0; i < s.ring.tickets.capacity(); ++i)
+            REQUIRE(s.ring.push(s.people[0], 9) == outcome::ok);
+    }
+    push ? static_cast<void>(s.dies_pushing(1)) : static_cast<void>(s.dies_popping(1));
+    s.people[1].occupied = 0;  // not even an entry is left of it
+
+    const auto report = s.recover();
+
+    CHECK(report.slots_voided + report.messages_to_redeliver == 1);
+    while (s.pops() != 0) {}
+    s.has_full_capacity();
+}
+
+TEST_CASE("so is one behind a void, at which a peek is stuck") {
+    scene s(4);
+    std::uint64_t out = 0;
+    s.ring.ring.give_up(s.dies_pushing(1));
+    static_cast<void>(s.dies_pushing(1));
+    s.people[1].occupied = 0;
+    REQUIRE(s.ring.push(s.people[0], 3) == outcome::ok);
+    CHECK(s.ring.peek(out) == outcome::busy);
+
+    CHECK(s.recover().slots_voided == 1);
+
+    CHECK(s.ring.peek(out) == outcome::ok);
+    CHECK(out == 3);
+    CHECK(s.pops() == 3);
+    s.has_full_capacity();
+}
+
+TEST_CASE("intents that are no tickets harm nobody") {
+    scene s(3);
+    const std::uint64_t planted = GENERATE(3U, 127U, 128U, 255U, 0x8000'0000'0000'0000U, 0xFFFF'FFFF'FFFF'FF00U);
+    s.people[1].push_intent = planted;
+    s.people[1].pop_intent = planted;
+    s.people[1].push_count = ~std::uint64_t{0};
+    s.people[1].pop_count = ~std::uint64_t{0};
+    s.people.dead.insert(1);
+
+    CHECK(s.recover().participants_reaped == 1);
+    s.has_full_capacity();
+}
+
+TEST_CASE("a message that is handed back is there again, and not lost") {
+    scene s(small_capacity());
+    REQUIRE(s.ring.push(s.people[0], 12) == outcome::ok);
+    for (int times = 0; times < 40; ++times) {
+        claim mine{};
+        if (!s.ring.ring.claim_pop(s.people[1], mine)) {
+            REQUIRE(s.ring.ring.claim_otherwise(s.people[1], mine) == outcome::ok);
+        }
+        if (!s.ring.ring.hand_back(s.people[1], mine)) s.ring.ring.hand_back_locked(s.people[1], mine);
+        CHECK(s.ring.ring.size() == 1);
+    }
+    CHECK(s.pops() == 12);
+    s.has_full_capacity();
+}
+
+TEST_CASE("who handed a message back and does nothing more is not taken for its owner") {
+    scene s(small_capacity());
+    REQUIRE(s.ring.push(s.people[0], 12) == outcome::ok);
+    claim mine{};
+    REQUIRE(s.ring.ring.claim_pop(s.people[2], mine));
+    REQUIRE(s.ring.ring.hand_back(s.people[2], mine));
+
+    static_cast<void>(s.dies_popping(1));
+    const auto report = s.recover();
+
+    CHECK(report.left_for_later == 0);
+    CHECK(report.messages_to_redeliver == 1);
+    CHECK(s.pops() == 12);
+}
+
+TEST_CASE("a closed ring takes nothing more, and gives what it has, down to what a consumer may still hand back") {
+    scene s(2);
+    std::uint64_t out = 0;
+    REQUIRE(s.ring.push(s.people[0], 1) == outcome::ok);
+    REQUIRE(s.ring.push(s.people[0], 2) == outcome::ok);
+    s.ring.ring.close();
+
+    CHECK(s.ring.ring.closed());
+    CHECK(s.ring.push(s.people[0], 3) == outcome::closed);
+    CHECK(s.ring.ring.size() == 2);
+    CHECK(s.pops() == 1);
+    static_cast<void>(s.dies_popping(1));
+    CHECK(s.ring.pop(s.people[0], out) == outcome::empty);
+    static_cast<void>(s.recover());
+    CHECK(s.pops() == 2);
+    CHECK(s.ring.pop(s.people[0], out) == outcome::closed);
+    CHECK(s.ring.peek(out) == outcome::closed);
+}
+
+TEST_CASE("a push that is under way when the ring is closed is either claimed before it, or refused") {
+    number_ring<> ring(2);
+    participant me;
+    ring.shared.tail.before_exchange = [&] { ring.ring.close(); };
+
+    CHECK(ring.push(me, 1) == outcome::closed);
+    CHECK(me.push_intent == promisqs::layout::no_ticket);
+    CHECK(ring.ring.empty());
+}
