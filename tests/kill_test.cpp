@@ -1,0 +1,659 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Killed at every instruction: a victim makes one call, and is killed before its first machine instruction, after its first,
+// after its second, and so on to its last, each time in a new process. Each time, the survivors must find every message that is
+// owed to them, whole and once, and a queue that works to its full capacity.
+
+#include "support/account.hpp"
+#include "support/catch.hpp"
+#include "support/names.hpp"
+#include "support/process.hpp"
+#include "support/raw_object.hpp"
+#include "support/single_step.hpp"
+
+#include <promisqs/queue.hpp>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+using promisqs::status;
+using promisqs_test::call_trace;
+using promisqs_test::expect;
+using promisqs_test::few_participants;
+using promisqs_test::numbered;
+using promisqs_test::numbers;
+using promisqs_test::position_reader;
+using promisqs_test::raw_object;
+using promisqs_test::ring_call;
+using promisqs_test::scoped_name;
+using promisqs_test::step_through;
+using promisqs_test::stepped_process;
+using promisqs_test::text_of;
+using promisqs_test::trials;
+using queue = promisqs_test::numbered_queue;
+
+namespace {
+
+// Who finds out that the victim is dead, and settles what it has left.
+enum class rescuer {
+    recover,     // a survivor that calls recover()
+    stuck_user,  // a survivor that goes on pushing and popping, and knows nothing
+    newcomer     // somebody who opens the queue
+};
+constexpr const char* names_of_rescuers[] = {"recover()", "a stuck user", "a newcomer"};
+
+struct setting {
+    std::uint64_t capacity;
+    std::uint64_t filling;   // messages that wait
+    std::uint64_t position;  // the slot that the oldest of them is in
+    bool victim_fills;       // they are the victim's own
+};
+
+const std::vector<setting>& settings() {
+    static const std::vector<setting> all{{1, 0, 0, false}, {1, 1, 0, true},  {2, 0, 1, true}, {2, 1, 0, false},
+                                          {2, 2, 1, true},  {3, 0, 2, false}, {3, 2, 0, true}, {3, 3, 1, false},
+                                          {8, 0, 7, true},  {8, 5, 2, false}, {8, 8, 7, false}};
+    return all;
+}
+
+std::string describe(const setting& one) {
+    return "capacity " + std::to_string(one.capacity) + ", " + std::to_string(one.filling) + " waiting from slot " +
+           std::to_string(one.position) + (one.victim_fills ? ", the victim's" : "");
+}
+
+/// A queue in which victims make one call of the ring.
+class ring_trials {
+public:
+    ring_trials(const scoped_name& name, const setting& how, const ring_call& call)
+        : name_(name),
+          how_(how),
+          call_(call),
+          mine_(queue::create(name, how.capacity, few_participants)),
+          position_(name.path()) {
+        promisqs_test::register_at(mine_);
+    }
+
+    /// The instructions of the call as it goes as a rule: one that finds nothing now and then takes a longer way, to look for
+    /// dead participants.
+    call_trace record() {
+        call_trace shortest;
+        for (int i = 0; i < 3; ++i) {
+            auto victim = start();
+            auto trace = victim->record();
+            expect(victim->finish() == 0, "the victim that was not killed failed");
+            promisqs_test::drain(mine_);
+            promisqs_test::expect_full_capacity(mine_);
+            if (i == 0 || trace.size() < shortest.size()) shortest = std::move(trace);
+        }
+        return shortest;
+    }
+
+    /// Kills a victim after so many instructions, and checks all. Whether the call had its effect by then.
+    bool kill_after(std::size_t instructions, const call_trace& trace, rescuer who) {
+        auto victim = start();
+        if (!victim->advance(instructions, trace)) ++missed_;  // it took another path, and is over
+        victim->kill();
+        victim.reset();
+        const numbers out = settle(who);
+        const bool effect = check_account(out);
+        promisqs_test::expect_full_capacity(mine_);
+        const auto report = mine_.recover();
+        expect(
+            report.slots_voided + report.messages_to_redeliver + report.messages_dropped + report.left_for_later == 0,
+            "something was left to be recovered after all was well");
+        return effect;
+    }
+
+    /// How many victims were killed at the end of the call instead.
+    [[nodiscard]] std::size_t missed() const noexcept { return missed_; }
+
+private:
+    // A victim that stands at the beginning of its call, in the queue as it is to be.
+    std::unique_ptr<stepped_process> start() {
+        promisqs_test::turn_to(mine_, position_, how_.position);
+        victims_ = promisqs_test::fresh_number();
+        before_.clear();
+        if (how_.victim_fills) {
+            for (std::uint64_t i = 0; i < how_.filling; ++i) before_.push_back(promisqs_test::fresh_number());
+        }
+        auto victim = std::make_unique<stepped_process>([this] { return live(); });
+        if (!how_.victim_fills) before_ = promisqs_test::put_in(mine_, how_.filling);
+        return victim;
+    }
+
+    int live() const {
+        auto q = queue::open(name_);
+        promisqs_test::register_at(q);
+        for (const std::uint64_t number : before_) {
+            if (!q.push(numbered::make(number))) return 1;
+        }
+        const numbered in = numbered::make(victims_);
+        numbered out{};
+        bool done = false;
+        step_through([&] { done = call_.make(q, in, out); });
+        const bool possible = call_.what == ring_call::kind::pushes ? how_.filling < how_.capacity : how_.filling > 0;
+        return done == possible ? 0 : 2;
+    }
+
+    // Everything that is in the queue, in the order in which it comes out.
+    numbers settle(rescuer who) {
+        if (who == rescuer::recover) {
+            const auto report = mine_.recover();
+            expect(report.participants_reaped == 1, "the victim's entry was not taken back");
+            expect(report.left_for_later == 0, "something was left for later, though nobody else is at it");
+            return promisqs_test::drain(mine_);
+        }
+        if (who == rescuer::newcomer) {
+            auto newcomer = queue::open(name_);
+            return promisqs_test::drain(newcomer);
+        }
+        // By the calls that wait, until the queue is full: so whatever the victim holds is met on the way.
+        numbers more;
+        for (std::uint64_t number = promisqs_test::fresh_number(); mine_.push(numbered::make(number));
+             number = promisqs_test::fresh_number()) {
+            more.push_back(number);
+        }
+        numbers out;
+        while (const auto message = mine_.pop()) out.push_back(promisqs_test::number_of(*message));
+        // The place of a message that was never finished counts until a pop has got there.
+        const std::size_t unfinished =
+            call_.what == ring_call::kind::pushes && !promisqs_test::holds(out, victims_) && how_.filling > 0 ? 1 : 0;
+        expect(out.size() == how_.capacity || out.size() + unfinished == how_.capacity,
+               "a queue of " + std::to_string(how_.capacity) + " was full with " + text_of(out));
+        numbers from_before;
+        numbers ours;
+        for (const std::uint64_t number : out)
+            (promisqs_test::holds(more, number) ? ours : from_before).push_back(number);
+        expect(ours == more, "pushed " + text_of(more) + ", popped " + text_of(ours));
+        return from_before;
+    }
+
+    // Whether the call had its effect, as far as the survivors can tell.
+    bool check_account(const numbers& out) const {
+        const std::string found =
+            "waiting " + text_of(before_) + ", the victim's " + std::to_string(victims_) + ", found " + text_of(out);
+        if (call_.what == ring_call::kind::pushes) {
+            numbers with = before_;
+            with.push_back(victims_);
+            const bool was_full = how_.filling == how_.capacity;
+            expect(out == before_ || (out == with && !was_full), found);
+            return out == with;
+        }
+        if (out == before_ || call_.what == ring_call::kind::looks) {
+            expect(out == before_, found);
+            return false;
+        }
+        // The message in its hands is gone, or delivered again, later than the others.
+        const numbers rest(before_.begin() + 1, before_.end());
+        const bool again = promisqs_test::holds(out, before_.front());
+        expect(promisqs_test::without(out, before_.front()) == rest, found);
+        return !again;
+    }
+
+    const scoped_name& name_;
+    setting how_;
+    const ring_call& call_;
+    queue mine_;
+    position_reader position_;
+    std::uint64_t victims_ = 0;
+    numbers before_;
+    std::size_t missed_ = 0;
+};
+
+void kill_everywhere(const std::string& call_name) {
+    SKIP_IF_STEPPING_IS_REFUSED();
+    const ring_call& call = promisqs_test::ring_call_named(call_name);
+    trials all;
+    std::size_t shift = 0;  // every instruction gets every rescuer, in one setting or another
+    for (const setting& how : settings()) {
+        const scoped_name name("kill-" + call_name);
+        const std::string where = call_name + ", " + describe(how);
+        auto queue_of_trials = std::make_unique<ring_trials>(name, how, call);
+        const call_trace trace = queue_of_trials->record();
+        bool effect = false;
+        for (std::size_t i = 0; i <= trace.size(); ++i) {
+            const auto who = static_cast<rescuer>((i + shift) % 3);
+            const std::string what = where + ", killed after " + std::to_string(i) + " of " +
+                                     std::to_string(trace.size()) + " instructions, found by " +
+                                     names_of_rescuers[static_cast<std::size_t>(who)];
+            const bool passed = all.make(name.path(), what, [&] {
+                const bool now = queue_of_trials->kill_after(i, trace, who);
+                expect(now || !effect, "one instruction earlier, the call had had its effect");
+                effect = now;
+            });
+            if (!passed) {
+                queue_of_trials.reset();
+                queue_of_trials = std::make_unique<ring_trials>(name, how, call);
+            }
+        }
+        const bool possible = call.what == ring_call::kind::pushes ? how.filling < how.capacity : how.filling > 0;
+        INFO(where << ", " << trace.size() << " instructions");
+        CHECK(queue_of_trials->missed() * 10 <= trace.size());
+        CHECK(effect == (possible && call.what != ring_call::kind::looks));
+        if (std::getenv("PROMISQS_SHOW_TRIALS") != nullptr) WARN(where << ": " << trace.size() << " instructions");
+        ++shift;
+    }
+}
+
+}  // namespace
+
+TEST_CASE("killed at every instruction of a push") { kill_everywhere("push"); }
+TEST_CASE("killed at every instruction of a try_push") { kill_everywhere("try_push"); }
+TEST_CASE("killed at every instruction of a push_with") { kill_everywhere("push_with"); }
+TEST_CASE("killed at every instruction of a pop") { kill_everywhere("pop"); }
+TEST_CASE("killed at every instruction of a try_pop") { kill_everywhere("try_pop"); }
+TEST_CASE("killed at every instruction of a pop_with") { kill_everywhere("pop_with"); }
+TEST_CASE("killed at every instruction of a peek") { kill_everywhere("peek"); }
+
+// The rest are long calls: thousands of instructions, most of them the library's and the system's. Before and after each system
+// call, and in between at every so many instructions, about so many in all; at every instruction if PROMISQS_EVERY_INSTRUCTION
+// is set.
+namespace {
+
+std::size_t stride_of(const call_trace& trace) {
+    constexpr std::size_t most_places = 250;
+    return std::getenv("PROMISQS_EVERY_INSTRUCTION") != nullptr ? 1 : trace.stride_for(most_places);
+}
+
+/// Kills victims of `start()` in turn; `check(rescuer)` looks at what the last one left.
+/// `finished()` does after one that was not killed.
+template <class Start, class Finished, class Check>
+void kill_all_over(const scoped_name& name, const std::string& what, std::size_t phase, Start start, Finished finished,
+                   Check check) {
+    trials all;
+    {
+        // What a process sets up with its first queue is set up in this one, so that all victims inherit it.
+        const scoped_name first("first");
+        auto q = queue::create(first, 1);
+        promisqs_test::register_at(q);
+        static_cast<void>(queue::open(first).recover());
+    }
+    const auto record = [&] {
+        call_trace result;
+        const bool recorded = all.make(name.path(), what + ", not killed", [&] {
+            auto victim = start();
+            result = victim->record();
+            expect(victim->finish() == 0, "the victim that was not killed failed");
+            victim.reset();
+            finished();
+        });
+        REQUIRE(recorded);
+        return result;
+    };
+    call_trace trace = record();
+    for (int i = 0; i < 2; ++i) {
+        auto another = record();
+        if (another.size() < trace.size()) trace = std::move(another);
+    }
+    std::size_t missed = 0;
+    std::size_t in_a_row = 0;
+    std::size_t turn = phase;
+    for (const std::size_t i : trace.places(stride_of(trace), phase)) {
+        const auto who = static_cast<rescuer>(turn++ % 3);
+        const std::string trial = what + ", killed after " + std::to_string(i) + " of " + std::to_string(trace.size()) +
+                                  " instructions, found by " + names_of_rescuers[static_cast<std::size_t>(who)];
+        all.make(name.path(), trial, [&] {
+            auto victim = start();
+            const bool reached = victim->advance(i, trace);  // or it took another path, and is over
+            in_a_row = reached ? 0 : in_a_row + 1;
+            if (!reached) ++missed;
+            victim->kill();
+            victim.reset();
+            check(who);
+        });
+        if (in_a_row == 3) {  // that is the path now
+            trace = record();
+            in_a_row = 0;
+        }
+    }
+    CHECK(missed * 2 <= all.made());
+    if (std::getenv("PROMISQS_SHOW_TRIALS") != nullptr) {
+        WARN(what << ": " << trace.size() << " instructions, " << trace.system_calls() << " system calls, "
+                  << all.made() << " trials, " << missed << " of them missed");
+    }
+}
+
+/// Nobody takes part but those who are alive, `count` of them, and there is nothing left to be settled.
+void expect_only_the_living(queue& q, std::size_t count) {
+    const auto report = q.recover();
+    expect(report.slots_voided + report.messages_to_redeliver + report.messages_dropped + report.left_for_later == 0,
+           "something was left to be recovered after all was well");
+    const auto stats = q.stats();
+    expect(stats.participants.size() == count,
+           "there are " + std::to_string(stats.participants.size()) + " participants");
+    for (const auto& one : stats.participants) expect(one.alive, "a participant is dead, and still there");
+}
+
+/// What waits comes out, to a rescuer who has `mine` open; then the queue works, to its full capacity.
+void expect_intact(const scoped_name& name, queue& mine, const numbers& waiting, rescuer who) {
+    numbers out;
+    if (who == rescuer::newcomer) {
+        auto newcomer = queue::open(name);
+        out = promisqs_test::drain(newcomer);
+    } else {
+        if (who == rescuer::recover) static_cast<void>(mine.recover());
+        out = promisqs_test::drain(mine);
+    }
+    expect(out == waiting, "waiting " + text_of(waiting) + ", found " + text_of(out));
+    promisqs_test::expect_full_capacity(mine);
+    expect_only_the_living(mine, 1);
+}
+
+// What was left by others who died before, for the victim to settle.
+struct deaths_before {
+    std::uint64_t capacity;
+    std::uint64_t filling;
+    bool consumer;  // has the oldest message in its hands
+    bool producer;  // is in the middle of pushing one more
+    std::uint32_t max_deaths;
+};
+
+void kill_in_recovery(const deaths_before& how, std::size_t phase) {
+    const scoped_name name("kill-recover");
+    auto mine = queue::create(name, how.capacity, {.participants = 8, .max_deaths = how.max_deaths});
+    promisqs_test::register_at(mine);
+    numbers before;
+    const auto start = [&] {
+        auto victim = std::make_unique<stepped_process>([&] {
+            auto q = queue::open(name);
+            promisqs_test::register_at(q);
+            step_through([&] { static_cast<void>(q.recover()); });
+            return 0;
+        });
+        before = promisqs_test::put_in(mine, how.filling);
+        if (how.consumer) {
+            promisqs_test::wait_for(promisqs_test::forked([&] {
+                mine.pop_with([](const numbered&) { ::_exit(0); });
+                return 1;
+            }));
+        }
+        if (how.producer) {
+            promisqs_test::wait_for(promisqs_test::forked([&] {
+                static_cast<void>(mine.push_with([](numbered&) { ::_exit(0); }));
+                return 1;
+            }));
+        }
+        return victim;
+    };
+    const auto check = [&](rescuer who) {
+        numbers out;
+        numbers more;
+        if (who == rescuer::recover) {
+            static_cast<void>(mine.recover());
+            out = promisqs_test::drain(mine);
+        } else if (who == rescuer::newcomer) {
+            auto newcomer = queue::open(name);
+            out = promisqs_test::drain(newcomer);
+        } else {
+            for (std::uint64_t number = promisqs_test::fresh_number(); mine.push(numbered::make(number));
+                 number = promisqs_test::fresh_number()) {
+                more.push_back(number);
+            }
+            while (const auto message = mine.pop()) out.push_back(promisqs_test::number_of(*message));
+            // One that a recovery has made an orphan, and died before it counted it, is not looked for until the next one.
+            static_cast<void>(mine.recover());
+            for (const std::uint64_t number : promisqs_test::drain(mine)) out.push_back(number);
+        }
+        // First what was behind the one in the dead consumer's hands, then what is new, then that one again.
+        numbers wanted(before.begin() + (how.consumer ? 1 : 0), before.end());
+        wanted.insert(wanted.end(), more.begin(), more.end());
+        if (how.consumer && how.max_deaths != 1) wanted.push_back(before.front());
+        // It may come earlier, where a push had to wait for its place.
+        const bool same = how.consumer ? promisqs_test::same_numbers(out, wanted) &&
+                                             promisqs_test::without(out, before.front()) ==
+                                                 promisqs_test::without(wanted, before.front())
+                                       : out == wanted;
+        expect(same, "expected " + text_of(wanted) + ", found " + text_of(out));
+        if (who == rescuer::newcomer) static_cast<void>(mine.recover());  // it drops nothing
+        promisqs_test::expect_full_capacity(mine);
+        expect_only_the_living(mine, 1);
+    };
+    const std::string what = "recover, capacity " + std::to_string(how.capacity) + ", " + std::to_string(how.filling) +
+                             " waiting" + (how.consumer ? ", a dead consumer" : "") +
+                             (how.producer ? ", a dead producer" : "") +
+                             (how.max_deaths == 1 ? ", a message to be dropped" : "");
+    kill_all_over(
+        name, what, phase, start, [&] { check(rescuer::recover); }, check);
+}
+
+// A victim that opens a queue, in which a consumer has died if `repair`.
+void kill_in_open(std::uint64_t capacity, std::uint64_t filling, bool alone, bool repair) {
+    const scoped_name name("kill-open");
+    std::optional<queue> mine;
+    numbers before;
+    const auto open = [&] {
+        if (mine) return;
+        mine.emplace(name.exists()
+                         ? queue::open(name)
+                         : queue::create(name, capacity, {.life = promisqs::lifetime::keep, .participants = 8}));
+        promisqs_test::register_at(*mine);
+    };
+    const auto start = [&] {
+        open();
+        // Forked before there is anything to be seen; it opens the queue when it is let to.
+        before = promisqs_test::put_in(*mine, filling);
+        if (repair) {
+            promisqs_test::wait_for(promisqs_test::forked([&] {
+                mine->pop_with([](const numbered&) { ::_exit(0); });
+                return 1;
+            }));
+        }
+        if (alone) mine.reset();
+        return std::make_unique<stepped_process>([&] {
+            std::optional<queue> q;
+            step_through([&] { q.emplace(queue::open(name)); });
+            return q->capacity() == capacity ? 0 : 1;
+        });
+    };
+    const auto check = [&](rescuer who) {
+        if (alone) {
+            mine.emplace(queue::open(name));
+            numbered oldest{};
+            const status found = mine->try_peek(oldest);
+            expect(found == (filling > 0 ? status::ok : status::empty), "a newcomer does not find what waits");
+        }
+        numbers wanted = before;
+        if (repair) std::ranges::rotate(wanted, wanted.begin() + 1);
+        if (repair && who == rescuer::stuck_user) who = rescuer::recover;  // nobody would be stuck
+        expect_intact(name, *mine, wanted, who);
+    };
+    const std::string what = std::string("open") + (alone ? ", of a queue that nobody uses" : "") +
+                             (repair ? ", with something to settle" : "");
+    kill_all_over(
+        name, what, 0, start, [&] { check(rescuer::recover); }, check);
+}
+
+// A victim that has used the queue gives its handle up.
+void kill_in_destruction(std::uint64_t capacity, std::uint64_t filling) {
+    const scoped_name name("kill-destruction");
+    auto mine = queue::create(name, capacity, few_participants);
+    promisqs_test::register_at(mine);
+    numbers before;
+    const auto start = [&] {
+        auto victim = std::make_unique<stepped_process>([&] {
+            std::optional<queue> q(queue::open(name));
+            promisqs_test::register_at(*q);
+            step_through([&] { q.reset(); });
+            return 0;
+        });
+        before = promisqs_test::put_in(mine, filling);
+        return victim;
+    };
+    const auto check = [&](rescuer who) { expect_intact(name, mine, before, who); };
+    kill_all_over(
+        name, "destruction of a handle", 0, start, [&] { check(rescuer::recover); }, check);
+}
+
+// The last handle: the queue goes with it, or stays as it is.
+void kill_in_last_destruction(std::uint64_t capacity, std::uint64_t filling) {
+    const scoped_name name("kill-last");
+    numbers before;
+    const auto start = [&] {
+        before.clear();
+        for (std::uint64_t i = 0; i < filling; ++i) before.push_back(promisqs_test::fresh_number());
+        return std::make_unique<stepped_process>([&] {
+            std::optional<queue> q(queue::create(name, capacity, few_participants));
+            for (const std::uint64_t number : before) {
+                if (!q->push(numbered::make(number))) return 1;
+            }
+            step_through([&] { q.reset(); });
+            return 0;
+        });
+    };
+    bool gone = false;  // in some trial
+    const auto check = [&](rescuer who) {
+        const bool here = name.exists();
+        gone = gone || !here;
+        {
+            auto mine = here && who == rescuer::newcomer ? queue::open(name)
+                                                         : queue::open_or_create(name, capacity, few_participants);
+            expect_intact(name, mine, here ? before : numbers{}, who);
+        }
+        expect(!name.exists(), "the last handle did not remove the queue");
+    };
+    kill_all_over(
+        name, "destruction of the last handle", 0, start,
+        [&] { expect(!name.exists(), "the last handle did not remove the queue"); }, check);
+    CHECK(gone);
+}
+
+// A victim that creates a queue, by either call.
+void kill_in_creation(std::uint64_t capacity, bool or_open) {
+    const scoped_name name("kill-create");
+    const auto start = [&] {
+        return std::make_unique<stepped_process>([&] {
+            std::optional<queue> q;
+            step_through([&] {
+                q.emplace(or_open ? queue::open_or_create(name, capacity, few_participants)
+                                  : queue::create(name, capacity, few_participants));
+            });
+            return q->capacity() == capacity ? 0 : 1;
+        });
+    };
+    bool complete = false;  // in some trial
+    std::size_t incomplete = 0;
+    const auto check = [&](rescuer who) {
+        // Of an object that nobody has come to mark, all must wait a while, to see whether its creator does; and who opens one that
+        // is marked, and not finished. Instruction by instruction, these are long stretches in which everything stays as it is.
+        const auto bytes = name.exists() ? raw_object(name.path()).read() : std::vector<std::byte>();
+        std::uint64_t first_word = 0;
+        if (bytes.size() >= sizeof first_word) std::memcpy(&first_word, bytes.data(), sizeof first_word);
+        if (name.exists() && first_word != promisqs::layout::magic && ++incomplete % 16 != 0) {
+            if (bytes.empty()) return static_cast<void>(::unlink(name.path().c_str()));
+            if (who == rescuer::newcomer) who = rescuer::recover;
+        }
+        {
+            std::optional<queue> mine;
+            try {
+                if (who == rescuer::recover) mine.emplace(queue::create(name, capacity, few_participants));
+                if (who == rescuer::newcomer) mine.emplace(queue::open(name));
+                if (who == rescuer::newcomer) complete = true;
+            } catch (const promisqs::queue_error& refusal) {
+                const auto code = refusal.code();
+                if (who == rescuer::recover) {
+                    expect(code == promisqs::errc::already_exists, refusal.what());
+                    complete = true;
+                } else {
+                    const bool honest = code == promisqs::errc::not_found || code == promisqs::errc::unfinished;
+                    expect(honest, refusal.what());
+                }
+            }
+            if (!mine) mine.emplace(queue::open_or_create(name, capacity, few_participants));
+            promisqs_test::register_at(*mine);
+            expect_intact(name, *mine, {}, who);
+        }
+        expect(!name.exists(), "the last handle did not remove the queue");
+    };
+    kill_all_over(
+        name, or_open ? "open_or_create" : "create", 0, start,
+        [&] { expect(!name.exists(), "the last handle did not remove the queue"); }, check);
+    CHECK(complete);
+}
+
+void kill_in_close(std::uint64_t capacity, std::uint64_t filling) {
+    const scoped_name name("kill-close");
+    std::optional<queue> mine;
+    numbers before;
+    const auto start = [&] {
+        if (!mine) mine.emplace(queue::create(name, capacity, few_participants));
+        promisqs_test::register_at(*mine);
+        auto victim = std::make_unique<stepped_process>([&] {
+            auto q = queue::open(name);
+            promisqs_test::register_at(q);
+            step_through([&] { q.close(); });
+            return q.is_closed() ? 0 : 1;
+        });
+        before = promisqs_test::put_in(*mine, filling);
+        return victim;
+    };
+    bool closed = false;  // earlier
+    const auto check = [&](rescuer who) {
+        expect(mine->is_closed() || !closed, "one instruction earlier, the queue was closed");
+        closed = mine->is_closed();
+        if (!closed) return expect_intact(name, *mine, before, who);
+        expect(!mine->push(numbered::make(promisqs_test::fresh_number())), "a closed queue took a message");
+        const numbers out = promisqs_test::drain(*mine);
+        expect(out == before, "waiting " + text_of(before) + ", found " + text_of(out));
+        numbered none{};
+        expect(mine->try_pop(none) == status::closed, "a closed queue does not say so when it is drained");
+        {
+            auto newcomer = queue::open(name);
+            expect(newcomer.is_closed(), "a newcomer finds the queue open");
+        }
+        expect_only_the_living(*mine, 1);
+        mine.reset();
+    };
+    kill_all_over(
+        name, "close", 0, start, [&] { check(rescuer::recover), closed = false; }, check);
+    CHECK(closed);
+}
+
+}  // namespace
+
+TEST_CASE("killed in the recovery of what others have left who died") {
+    SKIP_IF_STEPPING_IS_REFUSED();
+    kill_in_recovery({1, 0, false, true, 3}, 0);
+    kill_in_recovery({1, 1, true, false, 3}, 1);
+    kill_in_recovery({2, 1, true, true, 3}, 2);
+    kill_in_recovery({3, 2, true, true, 3}, 3);
+    kill_in_recovery({8, 8, true, false, 3}, 4);
+    kill_in_recovery({3, 2, true, false, 1}, 5);
+}
+
+TEST_CASE("killed at every instruction of the closing of a queue for good") {
+    SKIP_IF_STEPPING_IS_REFUSED();
+    kill_in_close(1, 1);
+    kill_in_close(3, 2);
+    kill_in_close(8, 0);
+}
+
+TEST_CASE("killed in the opening of a queue") {
+    SKIP_IF_STEPPING_IS_REFUSED();
+    kill_in_open(3, 2, false, false);
+    kill_in_open(2, 2, true, false);
+    kill_in_open(3, 2, false, true);
+}
+
+TEST_CASE("killed in the creation of a queue") {
+    SKIP_IF_STEPPING_IS_REFUSED();
+    kill_in_creation(3, false);
+    kill_in_creation(1, true);
+}
+
+TEST_CASE("killed in the destruction of a handle") {
+    SKIP_IF_STEPPING_IS_REFUSED();
+    kill_in_destruction(3, 2);
+    kill_in_last_destruction(2, 1);
+}
