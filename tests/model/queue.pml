@@ -1,0 +1,667 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The queue's protocol, for spin. See README.md for what is modelled, and check.sh for how it is run.
+//
+// Every step (STEP) is one access to shared memory, and whoever takes it may be killed before it.
+
+#ifndef CAP
+#define CAP 1
+#endif
+#ifndef PRODUCERS
+#define PRODUCERS 1
+#endif
+#ifndef CONSUMERS
+#define CONSUMERS 1
+#endif
+#ifndef RECOVERERS
+#define RECOVERERS 1
+#endif
+#ifndef MESSAGES      // that each producer tries to push
+#define MESSAGES 2
+#endif
+#ifndef CRASHES       // of all participants together
+#define CRASHES 1
+#endif
+#ifndef THROWS        // of all callables together
+#define THROWS 0
+#endif
+#ifndef RECOVERIES    // by each recoverer, besides the last one
+#define RECOVERIES 1
+#endif
+#ifndef REBIRTHS      // of dead participants whose entry was reaped: a new one takes the entry
+#define REBIRTHS 0
+#endif
+#ifndef MAX_DEATHS    // after how many a message is dropped; 0: never
+#define MAX_DEATHS 0
+#endif
+#ifndef MAX_BACKS     // hand-backs that a stamp can count
+#define MAX_BACKS 2
+#endif
+
+#define LAST (PRODUCERS + CONSUMERS + RECOVERERS)  // the participant that comes when all others are done
+#define ENTRIES (LAST + 1)
+#define NONE 255
+#define NOBODY 255
+
+// Stamps: a lap and a state. RETURNED is also what one death adds, less the hand-backs.
+#define LAP 32
+#define FREE 0
+#define FULL 1
+#define VOID 2
+#define RETURNED 4
+#define DEATH 8
+#define make_stamp(ticket, state) ((ticket) / CAP * LAP + (state))
+#define lap_of(stamp) ((stamp) / LAP)
+#define state_of(stamp) ((stamp) % LAP)
+#define deaths_of(state) ((state) / DEATH)
+#define backs_of(state) ((state) % DEATH / 2)
+#define is_orphan(state) ((state) >= RETURNED && (state) % 2 == 0)
+#define is_retaken(state) ((state) >= RETURNED && (state) % 2 == 1)
+
+// What an attempt came to.
+#define OK 1
+#define IS_FULL 2
+#define IS_EMPTY 3
+#define BUSY 4
+#define AGAIN 5
+#define THREW 6
+#define IS_CLOSED 7
+
+// Shared memory.
+byte tail, head, disturbances, calm_at;
+byte stamp[CAP], payload[CAP];
+byte push_intent[ENTRIES] = NONE;
+byte pop_intent[ENTRIES] = NONE;
+bool occupied[ENTRIES] = true;
+#ifdef CLOSING
+bool closed;          // a bit of the tail's word: read, and lost against, together with it
+#endif
+
+// What the kernel knows.
+bool alive[ENTRIES] = true;      // the entry's lock is held
+byte recovery_lock = NOBODY;
+
+// What only the model knows.
+bool idle[ENTRIES];
+byte crashes = CRASHES;
+byte throws = THROWS;
+byte rebirths = REBIRTHS;
+#ifdef PREFILLED      // one message is there at the start
+#define PUSHED (PRODUCERS * MESSAGES + 1)
+#else
+#define PUSHED (PRODUCERS * MESSAGES)
+#endif
+#define IDS (PUSHED + 2 * CAP + 2)
+bool published[IDS], released[IDS], dropped[IDS];
+byte died[IDS];                  // consumers, of this message
+
+#define STEP(what) atomic { if :: true -> what :: crashes > 0 -> goto dead fi }
+
+#define write_stamp(ticket, to) \
+    assert((to) > stamp[(ticket) % CAP] || relaxed_growth); \
+    stamp[(ticket) % CAP] = (to)
+
+#ifdef MUTANT_ORPHAN_BACK_TO_FULL
+#define relaxed_growth true
+#define RETAKEN(s) ((s) - state_of(s) + FULL)
+#else
+#define relaxed_growth false
+#define RETAKEN(s) ((s) + 1)
+#endif
+
+inline count_disturbance() { STEP(disturbances++) }
+
+// ---- push ----
+
+#ifdef CLOSING
+#define read_tail(t, c) t = tail; c = closed
+#define tail_is(t, c) (tail == t && closed == c)
+#else
+#define read_tail(t, c) t = tail
+#define tail_is(t, c) (tail == t)
+#endif
+
+// Frees a void whose ticket is `t`, if it still is at the head.
+inline take_void() {
+    STEP(pop_intent[me] = t);
+    STEP(if :: head == t -> head++; won = true :: else -> won = false fi);
+    if
+    :: won ->
+        STEP(assert(stamp[t % CAP] == make_stamp(t, VOID)); write_stamp(t, make_stamp(t + CAP, FREE)))
+#ifndef MUTANT_LOSER_KEEPS_INTENT
+    :: else -> STEP(pop_intent[me] = NONE)
+#else
+    :: else
+#endif
+    fi
+}
+
+inline push(message) {
+    STEP(read_tail(t, shut));
+    result = AGAIN;
+    if
+#ifdef CLOSING
+    :: shut -> result = IS_CLOSED
+    :: else ->
+#else
+    :: true ->
+#endif
+        STEP(s = stamp[t % CAP]);
+        if
+        :: s == make_stamp(t, FREE) ->
+#ifndef MUTANT_INTENT_AFTER_CLAIM
+            STEP(push_intent[me] = t);
+#endif
+            STEP(if :: tail_is(t, shut) -> tail++; won = true :: else -> won = false fi);
+            if
+            :: won ->
+#ifdef MUTANT_INTENT_AFTER_CLAIM
+                STEP(push_intent[me] = t);
+#endif
+                STEP(assert(stamp[t % CAP] == s); payload[t % CAP] = message;
+                     if :: throws > 0 -> throws--; result = THREW :: true -> result = OK fi);
+                if
+                :: result == OK ->
+                    STEP(assert(stamp[t % CAP] == s && payload[t % CAP] == message);
+                         write_stamp(t, make_stamp(t, FULL)); published[message] = true)
+                :: else ->
+                    STEP(assert(stamp[t % CAP] == s); write_stamp(t, make_stamp(t, VOID)));
+                    count_disturbance()
+                fi
+#ifndef MUTANT_LOSER_KEEPS_INTENT
+            :: else -> STEP(push_intent[me] = NONE)
+#else
+            :: else
+#endif
+            fi
+        :: s > make_stamp(t, FREE)  // the tail has moved on
+        :: s < make_stamp(t, FREE) ->
+            assert(t >= CAP);
+            t = t - CAP;
+            if
+            :: is_orphan(state_of(s)) -> result = IS_FULL
+            :: else ->
+                STEP(won = (head == t));
+                if
+                :: won && s == make_stamp(t, FULL) -> result = IS_FULL
+                :: won && s == make_stamp(t, VOID) -> take_void()
+                :: else -> result = BUSY
+                fi
+            fi
+        fi
+    fi;
+    atomic { t = 0; s = 0; won = false; shut = false }
+}
+
+// ---- pop ----
+
+// Uses the message at the ticket `t`, whose stamp the claim has made `s`, and releases or hands it back.
+inline use() {
+    STEP(assert(stamp[t % CAP] == s); got = payload[t % CAP]; assert(published[got] && !released[got] && !dropped[got]);
+         if :: throws > 0 -> throws--; result = THREW :: true -> result = OK fi);
+    if
+    :: result == OK ->
+        STEP(assert(stamp[t % CAP] == s && payload[t % CAP] == got && !released[got] && !dropped[got]);
+             write_stamp(t, make_stamp(t + CAP, FREE)); released[got] = true)
+    :: else ->
+        if
+        :: state_of(s) == FULL ->
+            STEP(assert(stamp[t % CAP] == s); write_stamp(t, make_stamp(t, RETURNED)))
+        :: state_of(s) != FULL && backs_of(state_of(s)) < MAX_BACKS ->
+            STEP(assert(stamp[t % CAP] == s); write_stamp(t, s + 1))
+        :: else ->  // no more can be counted: back to two
+#ifndef MUTANT_SATURATED_WITHOUT_LOCK
+            atomic { if :: recovery_lock == NOBODY -> recovery_lock = me :: crashes > 0 -> goto dead fi };
+#endif
+            STEP(assert(stamp[t % CAP] == s);
+                 stamp[t % CAP] = make_stamp(t, deaths_of(state_of(s)) * DEATH + RETURNED));
+#ifndef MUTANT_SATURATED_WITHOUT_LOCK
+            STEP(recovery_lock = NOBODY)
+#endif
+        fi;
+        count_disturbance();
+#ifndef MUTANT_HAND_BACK_KEEPS_INTENT
+        STEP(pop_intent[me] = NONE)
+#endif
+    fi
+}
+
+// Looks at all slots for an orphan.
+inline scan() {
+    STEP(counted = disturbances);
+    calm = true;
+    won = false;
+    k = 0;
+    do
+    :: k < CAP && !won ->
+        STEP(s = stamp[k]);
+        if
+        :: is_orphan(state_of(s)) ->
+            calm = false;
+            t = lap_of(s) * CAP + k;
+            STEP(pop_intent[me] = t);
+            STEP(if :: stamp[k] == s -> stamp[k] = RETAKEN(s); s = stamp[k]; won = true :: else fi);
+            if
+            :: won -> use()
+#ifndef MUTANT_LOSER_KEEPS_INTENT
+            :: else -> STEP(pop_intent[me] = NONE)
+#else
+            :: else
+#endif
+            fi
+        :: state_of(s) == VOID -> calm = false
+        :: else
+        fi;
+        k++
+    :: else -> break
+    od;
+    if :: calm -> STEP(calm_at = counted) :: else fi
+}
+
+inline pop() {
+    STEP(t = head);
+    STEP(s = stamp[t % CAP]);
+    result = AGAIN;
+    if
+    :: s == make_stamp(t, FULL) || s == make_stamp(t, VOID) ->
+#ifndef MUTANT_INTENT_AFTER_CLAIM
+        STEP(pop_intent[me] = t);
+#endif
+        STEP(if :: head == t -> head++; won = true :: else -> won = false fi);
+        if
+        :: won ->
+#ifdef MUTANT_INTENT_AFTER_CLAIM
+            STEP(pop_intent[me] = t);
+#endif
+            if
+            :: state_of(s) == FULL -> use()
+            :: else ->
+                STEP(assert(stamp[t % CAP] == s); write_stamp(t, make_stamp(t + CAP, FREE)))
+            fi
+#ifndef MUTANT_LOSER_KEEPS_INTENT
+        :: else -> STEP(pop_intent[me] = NONE)
+#else
+        :: else
+#endif
+        fi
+    :: s > make_stamp(t, VOID)  // the head has moved on
+    :: s <= make_stamp(t, FREE) ->
+        STEP(read_tail(k, shut));
+        if
+        :: k == t -> result = IS_EMPTY
+        :: k != t && s == make_stamp(t, FREE) -> result = BUSY
+        :: else
+        fi;
+        if
+        :: result != AGAIN ->
+            STEP(calm = (disturbances == calm_at));
+            if
+            :: !calm -> scan()
+            :: else
+            fi;
+#ifdef CLOSING
+            // Closed for good only if nobody holds a message that may come back.
+            if
+            :: result == IS_EMPTY && shut ->
+                result = IS_CLOSED;
+                k = 0;
+                do
+                :: k < CAP ->
+                    STEP(s = stamp[k]);
+                    if :: state_of(s) == FULL || state_of(s) >= RETURNED -> result = IS_EMPTY :: else fi;
+                    k++
+                :: else -> break
+                od
+            :: else
+            fi
+#endif
+        :: else
+        fi
+    fi;
+    atomic { t = 0; s = 0; won = false; k = 0; got = 0; calm = false; counted = 0; shut = false }
+}
+
+// ---- recovery ----
+
+// Whether somebody alive may own the ticket `t`; the entry `i` is known to be dead.
+#define look_for_owner(intents) \
+    owned = false; \
+    k = 0; \
+    do \
+    :: k < ENTRIES && !owned -> \
+        if \
+        :: k != me && k != i -> \
+            STEP(owned = (occupied[k] && intents[k] == t)); \
+            if :: owned -> STEP(owned = alive[k]) :: else fi \
+        :: else \
+        fi; \
+        k++ \
+    :: else -> break \
+    od; \
+    k = 0
+
+#ifdef MUTANT_ALIVE_IGNORED
+#define look_after(intents) owned = false
+#define look_before(intents) skip
+#else
+#ifdef MUTANT_INTENTS_FIRST
+#define look_after(intents) skip
+#define look_before(intents) look_for_owner(intents)
+#else
+#define look_after(intents) look_for_owner(intents)
+#define look_before(intents) skip
+#endif
+#endif
+
+#ifdef MUTANT_STAMP_READ_TWICE
+#define read_again() STEP(s = stamp[t % CAP])
+#else
+#define read_again() skip
+#endif
+
+inline settle_push() {
+    look_before(push_intent);
+    STEP(s = stamp[t % CAP]);
+    if
+#ifndef MUTANT_NOT_COUNTED_AGAIN
+    :: s == make_stamp(t, VOID) -> count_disturbance()
+#endif
+    :: s == make_stamp(t, FREE) ->
+        STEP(won = (tail > t));
+        if
+        :: won ->
+            look_after(push_intent);
+            if
+            :: !owned ->
+                read_again();
+                STEP(won = (stamp[t % CAP] == s); if :: won -> write_stamp(t, make_stamp(t, VOID)) :: else fi);
+                if :: won -> count_disturbance() :: else fi
+            :: else -> settled = false
+            fi
+        :: else
+        fi
+    :: else
+    fi;
+    atomic { owned = false; won = false; s = 0 }
+}
+
+inline settle_pop() {
+    look_before(pop_intent);
+    STEP(s = stamp[t % CAP]);
+    if
+#ifndef MUTANT_NOT_COUNTED_AGAIN
+    :: lap_of(s) == t / CAP && is_orphan(state_of(s)) -> count_disturbance()
+#endif
+    :: lap_of(s) == t / CAP && (state_of(s) == FULL || state_of(s) == VOID || is_retaken(state_of(s))) ->
+        STEP(won = (head > t));
+        if
+        :: won ->
+            look_after(pop_intent);
+            if
+            :: !owned ->
+                read_again();
+                if
+                :: state_of(s) == VOID ->
+                    STEP(if :: stamp[t % CAP] == s -> write_stamp(t, make_stamp(t + CAP, FREE)) :: else fi)
+                :: state_of(s) != VOID && MAX_DEATHS != 0 && deaths_of(state_of(s)) + 1 >= MAX_DEATHS ->
+                    STEP(k = payload[t % CAP]);
+                    STEP(if
+                         :: stamp[t % CAP] == s ->
+                            assert(published[k] && !released[k] && !dropped[k] && died[k] >= MAX_DEATHS);
+                            write_stamp(t, make_stamp(t + CAP, FREE));
+                            dropped[k] = true
+                         :: else
+                         fi);
+                    k = 0
+                :: else ->
+                    STEP(won = (stamp[t % CAP] == s);
+                         if
+                         :: won -> write_stamp(t, make_stamp(t, (deaths_of(state_of(s)) + 1) * DEATH))
+                         :: else
+                         fi);
+                    if :: won -> count_disturbance() :: else fi
+                fi
+            :: else -> settled = false
+            fi
+        :: else
+        fi
+    :: else
+    fi;
+    atomic { owned = false; won = false; s = 0 }
+}
+
+inline recover() {
+#ifdef MUTANT_ORPHAN_BACK_TO_FULL
+    STEP(won = true);
+#else
+    STEP(if :: recovery_lock == NOBODY -> recovery_lock = me; won = true :: else -> won = false fi);
+#endif
+    if
+    :: won ->
+        won = false;
+        i = 0;
+        do
+        :: i < ENTRIES ->
+            if
+            :: i != me ->
+                STEP(owned = (occupied[i] && !alive[i]));
+                if
+                :: owned ->
+                    owned = false;
+                    settled = true;
+#ifdef MUTANT_REAPED_EARLY
+                    STEP(occupied[i] = false);
+#endif
+                    t = push_intent[i];  // of the dead: it does not change
+                    if :: t != NONE -> settle_push() :: else fi;
+                    t = pop_intent[i];
+                    if :: t != NONE -> settle_pop() :: else fi;
+#ifndef MUTANT_REAPED_EARLY
+                    if :: settled -> STEP(occupied[i] = false) :: else fi;
+#endif
+                    settled = false
+                :: else
+                fi
+            :: else
+            fi;
+            i++
+        :: else -> break
+        od;
+        i = NOBODY;
+        STEP(counted = tail);
+        STEP(t = head);
+        settle_push();
+        if
+        :: counted >= CAP ->
+            t = counted - CAP;
+            settle_push();
+            settle_pop()
+        :: else
+        fi;
+        counted = 0;
+#ifndef MUTANT_ORPHAN_BACK_TO_FULL
+        STEP(recovery_lock = NOBODY);
+#endif
+        atomic { t = 0; i = 0; settled = false }
+    :: else
+    fi
+}
+
+// ---- the participants ----
+
+#define die() \
+    crashes--; \
+    alive[me] = false; \
+    if :: recovery_lock == me -> recovery_lock = NOBODY :: else fi
+
+proctype producer(byte me) {
+    byte t, s, result, n;
+    bool won, shut;
+again:
+    do
+    :: n < MESSAGES ->
+        push(me * MESSAGES + n);
+        if
+        :: result == OK || result == THREW -> n++
+        :: result == IS_CLOSED -> break
+        :: else
+        fi;
+        result = 0
+    :: n == MESSAGES -> break
+    :: atomic { true -> break }  // enough
+    od;
+    atomic { idle[me] = true; result = 0; n = 0; goto end }
+dead:
+    atomic { die(); t = 0; s = 0; won = false; shut = false; result = 0;
+             if :: n < MESSAGES -> n++ :: else fi; if :: rebirths == 0 -> n = 0 :: else fi };
+end_dead:
+    atomic { rebirths > 0 && !alive[me] && !occupied[me] ->
+             rebirths--; push_intent[me] = NONE; pop_intent[me] = NONE; alive[me] = true; occupied[me] = true; goto again };
+end:
+    skip
+}
+
+proctype consumer(byte me) {
+    byte t, s, result, k, got, counted;
+    bool won, shut, calm;
+again:
+    do
+    :: true ->
+        pop();
+        atomic {
+#ifdef CLOSING
+            if
+            :: result == IS_CLOSED ->
+                k = 0;
+                do
+                :: k < PUSHED -> assert(!published[k] || released[k] || dropped[k]); k++
+                :: else -> break
+                od;
+                k = 0
+            :: else
+            fi;
+#endif
+            result = 0
+        }
+    :: atomic { true -> break }
+    od;
+    atomic { idle[me] = true; goto end }
+dead:
+    atomic {
+        // Did it die with a message in its hands?
+        if
+        :: won && pop_intent[me] != NONE && pop_intent[me] == t && stamp[t % CAP] == s &&
+           (state_of(s) == FULL || is_retaken(state_of(s))) -> died[payload[t % CAP]]++
+        :: else
+        fi;
+        die(); t = 0; s = 0; won = false; shut = false; result = 0; k = 0; got = 0; calm = false; counted = 0 };
+end_dead:
+    atomic { rebirths > 0 && !alive[me] && !occupied[me] ->
+             rebirths--; push_intent[me] = NONE; pop_intent[me] = NONE; alive[me] = true; occupied[me] = true; goto again };
+end:
+    skip
+}
+
+proctype recoverer(byte me) {
+    byte t, s, i, k, counted, n;
+    bool won, owned, settled;
+    do
+    :: n < RECOVERIES -> recover(); n++
+    :: atomic { true -> break }
+    od;
+    atomic { idle[me] = true; n = 0; goto end };
+dead:
+    atomic { die(); t = 0; s = 0; i = 0; k = 0; counted = 0; n = 0; won = false; owned = false; settled = false };
+end:
+    skip
+}
+
+#ifdef CLOSING
+proctype closer() { closed = true }
+#endif
+
+// Comes when all others are dead or idle: nothing may be stuck, and nothing lost.
+inline drain() {
+    do
+    :: pop(); assert(result != BUSY); if :: result == IS_EMPTY || result == IS_CLOSED -> break :: else fi
+    od;
+    i = 0;
+    do
+    :: i < IDS -> assert(!published[i] || (released[i] != dropped[i])); i++
+    :: else -> break
+    od;
+    i = 0
+}
+
+inline fill() {
+    do
+    :: push(n);
+       assert(result != BUSY);
+       if
+       :: result == OK -> n++; room++
+       :: result == IS_FULL || result == IS_CLOSED -> break
+       :: else
+       fi
+    od
+}
+
+active proctype last() {
+    byte me = LAST;
+    byte t, s, i, k, n, counted, got, result, room;
+    bool won, shut, calm, owned, settled;
+    atomic {
+#ifdef PREFILLED
+        stamp[0] = FULL;
+        payload[0] = PUSHED - 1;
+        published[PUSHED - 1] = true;
+        tail = 1;
+#endif
+        do
+        :: i < PRODUCERS -> run producer(i); i++
+        :: i >= PRODUCERS && i < PRODUCERS + CONSUMERS -> run consumer(i); i++
+        :: i >= PRODUCERS + CONSUMERS && i < LAST -> run recoverer(i); i++
+        :: else -> break
+        od;
+#ifdef CLOSING
+        run closer();
+#endif
+        i = 0
+    };
+end_waiting:
+    atomic {
+        ((idle[0] || !alive[0]) && (idle[1] || !alive[1])
+#if LAST > 2
+            && (idle[2] || !alive[2])
+#endif
+#if LAST > 3
+            && (idle[3] || !alive[3])
+#endif
+#if LAST > 4
+#error "say so here, too"
+#endif
+#ifdef CLOSING
+            && closed
+#endif
+        ) -> crashes = 0; throws = 0; rebirths = 0;
+        n = PUSHED;
+        recover();
+        if
+        :: fill()
+        :: true
+        fi;
+        drain();
+        room = 0;
+        fill();
+#ifdef CLOSING
+        assert(result == IS_CLOSED);
+#else
+        assert(result == IS_FULL && room == CAP);
+#endif
+        drain()
+    };
+    goto end;
+dead:
+    assert(false);
+end:
+    skip
+}
