@@ -1,0 +1,521 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Recovery under weak memory: its own code and the ring's, on relacy's words, while others live, die, and come anew.
+
+#include "runner.hpp"
+
+namespace promisqs_test {
+namespace {
+
+// A ring whose participants may be dead, and what recovery has done to it.
+template <std::uint64_t Capacity, std::uint32_t Participants>
+struct mortal_ring : number_ring<Capacity> {
+    using base = number_ring<Capacity>;
+    static constexpr std::uint64_t first() { return shared_words<Capacity>::first_ticket(); }
+
+    // Where messages go that cost too many consumers. They are copied before it is sure that they can be had.
+    struct grave {
+        mortal_ring& ring;
+        std::array<std::uint64_t, 2> message{};
+
+        bool dig(const void* bytes) {
+            message = static_cast<const plain_element*>(bytes)->copy();
+            return true;
+        }
+        void fill() {
+            RL_ASSERT(message[0] == message[1]);
+            ring.delivered(message[0]);
+        }
+    };
+
+    // Does nothing if somebody else is at it.
+    void recover(participant& me) {
+        if (!table.try_lock(table.recovery_lock)) return;
+        grave hole{*this};
+        const auto report =
+            promisqs::recovery<typename base::memory_type, participants<Participants>, const participants<Participants>,
+                               grave>(this->ring, table, table, hole, max_deaths)
+                .run(&me);
+        table.unlock(table.recovery_lock);
+        voided += report.slots_voided;
+        returned += report.messages_to_redeliver;
+        dropped += report.messages_dropped;
+        left = report.left_for_later;
+    }
+
+    // What a participant does until it is killed, if it is; otherwise it leaves, or stays and does nothing more.
+    template <class Body>
+    void live_and_die(const Body& body) {
+        const bool alive = run_until_killed(any_of(40), body);
+        if (!alive) ++killed;
+        if (!alive || any_of(2) == 0) table.bury();
+    }
+
+    void try_to_push(participant& me, std::uint64_t number, unsigned attempts) {
+        for (unsigned i = 0; i < attempts && this->push(me, number) != outcome::ok; ++i) yield();
+    }
+    // Two messages by one claim, as batches are to be: the count is announced before the first ticket, and read after it.
+    bool push_two(participant& me, std::uint64_t number) {
+        const auto& space = this->ring.space();
+        std::uint64_t first = this->shared.tail.load(std::memory_order_relaxed);
+        const std::uint64_t second = space.next(first);
+        for (const std::uint64_t ticket : {first, second}) {
+            if (this->ring.stamp_of(ticket).load(std::memory_order_acquire) != space.lap(ticket)) return false;
+        }
+        me.push_count.store(2, std::memory_order_release);
+        me.push_intent.store(first, std::memory_order_release);
+        if (!this->shared.tail.compare_exchange_strong(first, space.next(second), std::memory_order_seq_cst,
+                                                       std::memory_order_relaxed)) {
+            me.push_intent.store(promisqs::layout::no_ticket, std::memory_order_release);
+            return false;
+        }
+        for (const std::uint64_t ticket : {first, second}) {
+            const claim mine{ticket, space.lap(ticket)};
+            this->element(mine).fill(number);
+            this->ring.publish(mine);
+            ++this->pushed[number++];
+        }
+        return true;
+    }
+    bool push_one_after_two(participant& me, std::uint64_t number) {
+        me.push_count.store(1, std::memory_order_release);
+        return this->push(me, number) == outcome::ok;
+    }
+
+    void try_to_pop(participant& me, unsigned attempts) {
+        for (unsigned i = 0; i < attempts; ++i) {
+            claim mine;
+            if (this->take(me, mine) != outcome::ok) {
+                yield();
+                continue;
+            }
+            const std::uint64_t number = this->element(mine).use();
+            if (any_of(4) == 0 && this->ring.hand_back(me, mine)) continue;
+            this->ring.release(mine);
+            this->delivered(number);
+        }
+    }
+
+    // When everybody stands still: the dead are settled at once, and nothing is lost.
+    void settle(participant& me) {
+        recover(me);
+        RL_ASSERT(left == 0);
+        this->drain(me);
+    }
+
+    participants<Participants> table;
+    std::uint64_t max_deaths = 0;
+    std::uint64_t voided = 0;
+    std::uint64_t returned = 0;
+    std::uint64_t dropped = 0;
+    std::uint64_t left = 0;
+    unsigned killed = 0;
+};
+
+// A dead participant's entry names the tickets that the living are at, or about to be; and nothing of theirs is touched.
+template <std::uint64_t Capacity>
+struct nobody_alive_is_robbed : suite<nobody_alive_is_robbed<Capacity>, 3> {
+    nobody_alive_is_robbed() {
+        for (unsigned i = 0; i < 3; ++i) numbers.table.plant(i, i);
+        participant& dead = numbers.table[3];
+        const std::uint64_t first = numbers.first();
+        const std::uint64_t second = numbers.ring.space().next(first);
+        if (any_of(2) == 0) dead.push_intent.store(any_of(2) == 0 ? first : second, std::memory_order_relaxed);
+        if (any_of(2) == 0) dead.pop_intent.store(any_of(2) == 0 ? first : second, std::memory_order_relaxed);
+        if (any_of(3) == 0) {  // the first message has come back, which nobody has counted yet, or somebody has
+            participant& me = numbers.table[1];
+            claim mine;
+            RL_ASSERT(numbers.push(numbers.table[0], 1) == outcome::ok);
+            RL_ASSERT(numbers.take(me, mine) == outcome::ok);
+            RL_ASSERT(numbers.ring.hand_back(me, mine));
+            if (any_of(2) == 0) numbers.shared.disturbances.store(0, std::memory_order_relaxed);
+            dead.pop_intent.store(first, std::memory_order_relaxed);
+            next = 2;
+        }
+    }
+    void run(unsigned index) {
+        participant& me = numbers.table[index];
+        if (index == 0) {
+            for (; next <= 3; ++next) numbers.push_for_sure(me, next);
+        } else if (index == 1) {
+            while (numbers.total < 3) {
+                std::uint64_t number = 0;
+                if (numbers.pop(me, number) != outcome::ok) yield();
+            }
+        } else {
+            while (numbers.total < 3) {
+                numbers.recover(me);
+                yield();
+            }
+        }
+    }
+    void in_the_end() {
+        RL_ASSERT(numbers.voided == 0 && numbers.returned == 0 && numbers.dropped == 0);
+        numbers.settle(numbers.table[2]);
+    }
+
+    mortal_ring<Capacity, 4> numbers;
+    std::uint64_t next = 1;
+};
+
+// Likewise, of one producer, or one consumer, alone with who recovers: so that there are more ways to meet.
+struct a_producer_is_not_robbed : suite<a_producer_is_not_robbed, 2> {
+    a_producer_is_not_robbed() {
+        for (unsigned i = 0; i < 2; ++i) numbers.table.plant(i, i);
+        std::uint64_t ticket = numbers.first();
+        if (any_of(2) == 0) ticket = numbers.ring.space().next(ticket);
+        numbers.table[2].push_intent.store(ticket, std::memory_order_relaxed);
+    }
+    void run(unsigned index) {
+        if (index == 0) {
+            for (std::uint64_t number = 1; number <= 3; ++number)
+                RL_ASSERT(numbers.push(numbers.table[0], number) == outcome::ok);
+        } else {
+            while (numbers.pushed[3] == 0) numbers.recover(numbers.table[1]);
+        }
+    }
+    void in_the_end() {
+        RL_ASSERT(numbers.voided == 0);
+        numbers.settle(numbers.table[1]);
+    }
+
+    mortal_ring<3, 3> numbers;
+};
+
+// Nor is one that pushes two at once.
+struct a_batch_is_not_robbed : suite<a_batch_is_not_robbed, 2> {
+    a_batch_is_not_robbed() {
+        for (unsigned i = 0; i < 2; ++i) numbers.table.plant(i, i);
+        std::uint64_t ticket = numbers.first();
+        for (unsigned i = any_of(4); i > 0; --i) ticket = numbers.ring.space().next(ticket);
+        numbers.table[2].push_count.store(1 + any_of(2), std::memory_order_relaxed);
+        numbers.table[2].push_intent.store(ticket, std::memory_order_relaxed);
+    }
+    void run(unsigned index) {
+        participant& me = numbers.table[index];
+        if (index == 0) {
+            RL_ASSERT(numbers.push_two(me, 1));
+            RL_ASSERT(numbers.push_one_after_two(me, 3));
+            RL_ASSERT(numbers.push_two(me, 4));
+        } else {
+            while (numbers.pushed[5] == 0) numbers.recover(me);
+        }
+    }
+    void in_the_end() {
+        RL_ASSERT(numbers.voided == 0);
+        numbers.settle(numbers.table[1]);
+    }
+
+    mortal_ring<5, 3> numbers;
+};
+
+// One that pushes two at once is killed before any of its operations: each of the two is there, or not, on its own.
+template <std::uint64_t Capacity>
+struct half_a_batch_is_survived : suite<half_a_batch_is_survived<Capacity>, 3> {
+    half_a_batch_is_survived() {
+        for (unsigned i = 0; i < 3; ++i) numbers.table.plant(i, i);
+    }
+    void run(unsigned index) {
+        participant& me = numbers.table[index];
+        if (index == 0) {
+            numbers.live_and_die([&] {
+                for (unsigned i = 0; i < 3 && !numbers.push_two(me, 1); ++i) yield();
+                for (unsigned i = 0; i < 3 && !numbers.push_one_after_two(me, 3); ++i) yield();
+            });
+        } else if (index == 1) {
+            numbers.try_to_push(me, 4, 2);
+            numbers.try_to_pop(me, 3);
+        } else {
+            for (unsigned i = 0; i < 3; ++i) {
+                numbers.recover(me);
+                numbers.try_to_pop(me, 1);
+            }
+        }
+    }
+    void in_the_end() {
+        numbers.settle(numbers.table[2]);
+        RL_ASSERT(numbers.voided <= 2 * numbers.killed && numbers.returned == 0);
+    }
+
+    mortal_ring<Capacity, 3> numbers;
+};
+
+struct a_consumer_is_not_robbed : suite<a_consumer_is_not_robbed, 2> {
+    a_consumer_is_not_robbed() {
+        for (unsigned i = 0; i < 2; ++i) numbers.table.plant(i, i);
+        participant& me = numbers.table[0];
+        std::array<claim, 2> claims;
+        for (std::uint64_t number = 1; number <= 2; ++number) RL_ASSERT(numbers.push(me, number) == outcome::ok);
+        const unsigned taken = any_of(3);
+        for (unsigned i = 0; i < taken; ++i) RL_ASSERT(numbers.take(me, claims[i]) == outcome::ok);
+        for (unsigned i = 0; i < taken; ++i) RL_ASSERT(numbers.ring.hand_back(me, claims[i]));
+        std::uint64_t ticket = numbers.first();
+        if (any_of(2) == 0) ticket = numbers.ring.space().next(ticket);
+        numbers.table[2].pop_intent.store(ticket, std::memory_order_relaxed);
+    }
+    void run(unsigned index) {
+        participant& me = numbers.table[index];
+        if (index == 0) {
+            std::uint64_t number = 0;
+            while (numbers.total < 2) static_cast<void>(numbers.pop(me, number));
+        } else {
+            while (numbers.total < 2) numbers.recover(me);
+        }
+    }
+    void in_the_end() {
+        RL_ASSERT(numbers.returned == 0);
+        numbers.settle(numbers.table[1]);
+    }
+
+    mortal_ring<2, 3> numbers;
+};
+
+// What a dead participant left in the middle is settled while the living use the ring, and keeps none of them.
+template <std::uint64_t Capacity>
+struct the_dead_are_settled : suite<the_dead_are_settled<Capacity>, 3> {
+    the_dead_are_settled() {
+        for (unsigned i = 0; i < 3; ++i) numbers.table.plant(i, i);
+        participant& dead = numbers.table[3];
+        numbers.max_deaths = any_of(2);
+        claim mine;
+        switch (any_of(5)) {
+            case 0:  // a push, claimed and perhaps written
+                RL_ASSERT(numbers.ring.claim_push(dead, mine));
+                if (any_of(2) == 0) numbers.element(mine).fill(99);
+                break;
+            case 1:  // a push given up, and not counted
+                RL_ASSERT(numbers.ring.claim_push(dead, mine));
+                numbers.ring.give_up(mine);
+                numbers.shared.disturbances.store(0, std::memory_order_relaxed);
+                break;
+            case 2:  // a pop
+                take_the_first(dead, mine);
+                break;
+            case 3:  // a pop of a message that had come back
+                take_the_first(dead, mine);
+                RL_ASSERT(numbers.ring.hand_back(dead, mine));
+                RL_ASSERT(numbers.take(dead, mine) == outcome::ok);
+                break;
+            case 4:  // a void being taken out of the way
+                RL_ASSERT(numbers.ring.claim_push(dead, mine));
+                numbers.ring.give_up(mine);
+                dead.pop_intent.store(mine.ticket, std::memory_order_relaxed);
+                numbers.shared.head.store(numbers.ring.space().next(mine.ticket), std::memory_order_relaxed);
+                break;
+        }
+    }
+    void take_the_first(participant& dead, claim& mine) {
+        RL_ASSERT(numbers.push(dead, 1) == outcome::ok);
+        RL_ASSERT(numbers.take(dead, mine) == outcome::ok);
+        next = 2;
+    }
+    void run(unsigned index) {
+        participant& me = numbers.table[index];
+        if (index == 0) {
+            for (std::uint64_t number = next; number <= 3; ++number) numbers.push_for_sure(me, number);
+        } else {
+            while (numbers.total < 4 - next + numbers.pushed[1] * (next - 1)) {
+                std::uint64_t number = 0;
+                if (numbers.pop(me, number) == outcome::ok) continue;
+                if (index == 2) numbers.recover(me);
+                yield();
+            }
+        }
+    }
+    void in_the_end() {
+        RL_ASSERT(numbers.voided + numbers.returned + numbers.dropped <= 1);
+        numbers.settle(numbers.table[2]);
+        RL_ASSERT(numbers.table[3].occupied.load(std::memory_order_relaxed) == 0);
+    }
+
+    mortal_ring<Capacity, 4> numbers;
+    std::uint64_t next = 1;
+};
+
+// A producer, a consumer and one that recovers are killed before any of their operations; one lives and goes on.
+template <std::uint64_t Capacity>
+struct killed_is_survived : suite<killed_is_survived<Capacity>, 4> {
+    killed_is_survived() {
+        for (unsigned i = 0; i < 4; ++i) numbers.table.plant(i, i);
+        numbers.max_deaths = any_of(3);
+    }
+    void run(unsigned index) {
+        participant& me = numbers.table[index];
+        if (index == 0) {
+            numbers.live_and_die([&] {
+                for (std::uint64_t number = 1; number <= 3; ++number) numbers.try_to_push(me, number, 3);
+            });
+        } else if (index == 1) {
+            numbers.live_and_die([&] { numbers.try_to_pop(me, 3); });
+        } else if (index == 2) {
+            numbers.live_and_die([&] {
+                numbers.try_to_push(me, 4, 3);
+                numbers.recover(me);
+                numbers.try_to_pop(me, 2);
+            });
+        } else {
+            for (unsigned i = 0; i < 3; ++i) {
+                numbers.try_to_pop(me, 2);
+                numbers.recover(me);
+            }
+        }
+    }
+    void in_the_end() {
+        numbers.settle(numbers.table[3]);
+        RL_ASSERT(numbers.voided + numbers.returned + numbers.dropped <= numbers.killed);
+    }
+
+    mortal_ring<Capacity, 4> numbers;
+};
+
+// The entry of a dead participant is used by a newcomer, who may die, too, while others recover.
+template <std::uint64_t Capacity>
+struct entries_are_used_again : suite<entries_are_used_again<Capacity>, 3> {
+    entries_are_used_again() {
+        numbers.table.plant(1, 1);
+        numbers.table.plant(2, 2);
+        claim mine;
+        participant& dead = numbers.table[0];
+        if (any_of(2) == 0) {
+            RL_ASSERT(numbers.ring.claim_push(dead, mine));
+        } else {
+            RL_ASSERT(numbers.push(dead, 1) == outcome::ok);
+            if (any_of(2) == 0) RL_ASSERT(numbers.take(dead, mine) == outcome::ok);
+        }
+    }
+    void run(unsigned index) {
+        if (index == 0) {
+            numbers.live_and_die([&] {
+                participant* me = nullptr;
+                for (unsigned i = 0; me == nullptr && i < 4; ++i) {
+                    me = numbers.table.enlist();
+                    yield();
+                }
+                if (me == nullptr) return;
+                numbers.try_to_push(*me, 2, 2);
+                numbers.try_to_pop(*me, 2);
+                numbers.try_to_push(*me, 3, 2);
+            });
+        } else {
+            participant& me = numbers.table[index];
+            for (unsigned i = 0; i < 3; ++i) {
+                numbers.recover(me);
+                numbers.try_to_pop(me, 1);
+            }
+        }
+    }
+    void in_the_end() {
+        numbers.settle(numbers.table[1]);
+        RL_ASSERT(numbers.voided + numbers.returned <= 1 + numbers.killed);
+    }
+
+    mortal_ring<Capacity, 3> numbers;
+};
+
+// A consumer dies over a message that it has read; somebody else gets it, and a producer writes over it. The message may have
+// come back so often that its state can't grow any more.
+struct read_again_before_written_over : suite<read_again_before_written_over, 4> {
+    read_again_before_written_over() {
+        for (unsigned i = 0; i < 4; ++i) numbers.table.plant(i, i);
+        RL_ASSERT(numbers.push(numbers.table[1], 1) == outcome::ok);
+        numbers.ring.count_disturbance();
+        if (any_of(2) == 0) {
+            claim mine;
+            RL_ASSERT(numbers.take(numbers.table[1], mine) == outcome::ok);
+            RL_ASSERT(numbers.ring.hand_back(numbers.table[1], mine));
+            const std::uint64_t state = any_of(2) == 0 ? promisqs::returned_state::most_deaths << 5 | 4 : 4;
+            numbers.ring.stamp_of(mine.ticket)
+                .store(numbers.ring.space().lap(mine.ticket) + state, std::memory_order_relaxed);
+        }
+    }
+    void run(unsigned index) {
+        participant& me = numbers.table[index];
+        if (index == 0) {
+            claim mine;
+            while (numbers.total == 0 && numbers.take(me, mine) != outcome::ok) yield();
+            if (numbers.total == 0) numbers.element(mine).use();
+            numbers.table.bury();
+        } else if (index == 3) {
+            numbers.push_for_sure(me, 2);
+        } else {
+            while (numbers.total == 0) {
+                if (index == 1) numbers.recover(me);
+                if (index == 2) numbers.try_to_pop(me, 1);
+                yield();
+            }
+        }
+    }
+    void in_the_end() { numbers.settle(numbers.table[1]); }
+
+    mortal_ring<1, 4> numbers;
+};
+
+// Handing back a message that came back too often takes the recovery lock; and it still comes once.
+struct handed_back_too_often : suite<handed_back_too_often, 3> {
+    handed_back_too_often() {
+        for (unsigned i = 0; i < 3; ++i) numbers.table.plant(i, i);
+        claim mine;
+        participant& me = numbers.table[0];
+        RL_ASSERT(numbers.push(me, 1) == outcome::ok);
+        RL_ASSERT(numbers.take(me, mine) == outcome::ok);
+        RL_ASSERT(numbers.ring.hand_back(me, mine));
+        const std::uint64_t state = any_of(2) << 5 | promisqs::returned_state::most_hand_backs << 1;
+        numbers.ring.stamp_of(mine.ticket)
+            .store(numbers.ring.space().lap(mine.ticket) + state, std::memory_order_relaxed);
+    }
+    void run(unsigned index) {
+        participant& me = numbers.table[index];
+        if (index == 0) {
+            numbers.live_and_die([&] {
+                claim mine;
+                if (numbers.take(me, mine) != outcome::ok) return;
+                numbers.element(mine).use();
+                if (numbers.ring.hand_back(me, mine)) return;
+                while (!numbers.table.try_lock(numbers.table.recovery_lock)) yield();
+                numbers.ring.hand_back_locked(me, mine);
+                numbers.table.unlock(numbers.table.recovery_lock);
+            });
+        } else if (index == 1) {
+            numbers.try_to_pop(me, 3);
+        } else {
+            numbers.recover(me);
+            numbers.try_to_push(me, 2, 2);
+            numbers.recover(me);
+        }
+    }
+    void in_the_end() { numbers.settle(numbers.table[2]); }
+
+    mortal_ring<1, 3> numbers;
+};
+
+}  // namespace
+}  // namespace promisqs_test
+
+int main(int argc, char** argv) {
+    using namespace promisqs_test;
+    const std::array checks{
+        random_runs<nobody_alive_is_robbed<1>>("nobody alive is robbed because of a dead one's intent, in one slot",
+                                               50'000),
+        random_runs<nobody_alive_is_robbed<2>>("nobody alive is robbed because of a dead one's intent, in two slots",
+                                               50'000),
+        random_runs<a_producer_is_not_robbed>("a producer that goes on is not robbed", 100'000),
+        random_runs<a_batch_is_not_robbed>("a producer of two at once that goes on is not robbed", 100'000),
+        random_runs<half_a_batch_is_survived<2>>(
+            "killed in the middle of two at once, each is there or not, in two slots", 50'000),
+        random_runs<half_a_batch_is_survived<3>>(
+            "killed in the middle of two at once, each is there or not, in three slots", 50'000),
+        random_runs<a_consumer_is_not_robbed>("a consumer that goes on is not robbed", 300'000),
+        random_runs<the_dead_are_settled<1>>("what a dead one holds is settled while others go on, in one slot",
+                                             50'000),
+        random_runs<the_dead_are_settled<2>>("what a dead one holds is settled while others go on, in two slots",
+                                             50'000),
+        random_runs<killed_is_survived<1>>("killed anywhere, nothing is lost or doubled, in one slot", 50'000),
+        random_runs<killed_is_survived<2>>("killed anywhere, nothing is lost or doubled, in two slots", 50'000),
+        random_runs<entries_are_used_again<1>>("a dead one's entry is a newcomer's, in one slot", 50'000),
+        random_runs<entries_are_used_again<2>>("a dead one's entry is a newcomer's, in two slots", 50'000),
+        random_runs<read_again_before_written_over>(
+            "a message that killed its consumer is read again before it is written over", 50'000),
+        random_runs<handed_back_too_often>("a message that is handed back too often comes once", 50'000),
+    };
+    return run_checks(checks, argc, argv);
+}

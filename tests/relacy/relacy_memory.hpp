@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What a ring and a recovery need, of relacy's words: counters, slots, participants, and the locks that the kernel has.
+
+#include "relacy_atomic.hpp"
+
+namespace promisqs_test {
+
+using promisqs::claim;
+using promisqs::make_stamp;
+using promisqs::outcome;
+using promisqs::slot_state;
+using promisqs::ticket_space;
+
+/// A message in two parts, as plain bytes: relacy reports each access that another one may race with.
+class plain_element {
+public:
+    void fill(std::uint64_t number, const where& at = where::current()) {
+        for (std::size_t i = 0; i < 2; ++i) {
+            parts_[i](debug_info(at)).store(number);
+            bytes_[i] = number;
+        }
+    }
+    std::uint64_t use(const where& at = where::current()) const {
+        const std::uint64_t number = parts_[0](debug_info(at)).load();
+        RL_ASSERT(number == parts_[1](debug_info(at)).load());
+        return number;
+    }
+    /// A copy that is thrown away if it was made while somebody wrote, which relacy is not to report.
+    [[nodiscard]] std::array<std::uint64_t, 2> copy() const { return bytes_; }
+    static void* bytes(plain_element& element) { return &element; }
+
+private:
+    std::array<rl::var<std::uint64_t>, 2> parts_{0, 0};
+    std::array<std::uint64_t, 2> bytes_{};
+};
+
+/// Likewise, in words that are read while somebody may overwrite them, as a peek does. The loads are those of the copy in
+/// ring.hpp. The stores are releases, which stands for a machine on which all see stores in one order.
+class shared_element {
+public:
+    void fill(std::uint64_t number) {
+        words_[0].store(number, std::memory_order_release);
+        words_[1].store(number, std::memory_order_release);
+    }
+    std::uint64_t use() const { return words_[0].load(std::memory_order_relaxed); }
+    // The copy is made here, word by word, because the ring's own copies bytes behind relacy's back.
+    static void* bytes(shared_element& element) {
+        for (std::size_t i = 0; i < 2; ++i) element.copy_[i] = element.words_[i].load(std::memory_order_acquire);
+        return element.copy_.data();
+    }
+
+private:
+    std::array<word, 2> words_;
+    std::array<std::uint64_t, 2> copy_{};  // one thread peeks
+};
+
+struct participant {
+    word occupied{1};
+    word push_intent{promisqs::layout::no_ticket};
+    word push_count{1};
+    word pop_intent{promisqs::layout::no_ticket};
+    word pop_count{1};
+};
+
+/// The table, as recovery sees it, and the kernel's locks: one for each entry, and behind them the one that recovery takes.
+template <std::uint32_t Count>
+class participants {
+public:
+    static constexpr std::uint32_t recovery_lock = Count;
+
+    participants() {
+        for (auto& one : locked_) one.store(0, rl::mo_relaxed, debug_info(where::current()));
+    }
+
+    [[nodiscard]] static std::uint32_t count() { return Count; }
+    participant& operator[](std::uint32_t i) const { return entries_[i]; }
+
+    // A lock that is got shows what was done by those who had it. One that can't be got shows nothing.
+    bool try_lock(std::uint32_t i, const where& at = where::current()) const {
+        simulated_thread::current().step();
+        std::uint64_t nobody = 0;
+        if (!locked_[i].compare_exchange_strong(nobody, me(), rl::mo_acquire, debug_info(at), rl::mo_relaxed,
+                                                debug_info(at))) {
+            return false;
+        }
+        owner_[i] = me();
+        return true;
+    }
+    void unlock(std::uint32_t i, const where& at = where::current()) const {
+        simulated_thread::current().step();
+        drop(i, at);
+    }
+
+    /// Plants an entry, before anything runs: its owner is one of relacy's threads, or dead.
+    void plant(std::uint32_t i, unsigned thread, const where& at = where::current()) const {
+        locked_[i].store(thread + 1, rl::mo_relaxed, debug_info(at));
+        owner_[i] = thread + 1;
+    }
+
+    /// Takes an entry that nobody uses, as participants.hpp does.
+    participant* enlist() const {
+        for (std::uint32_t i = 0; i < Count; ++i) {
+            participant& entry = entries_[i];
+            if (entry.occupied.load(std::memory_order_acquire) != 0 || !try_lock(i)) continue;
+            if (entry.occupied.load(std::memory_order_acquire) != 0) {
+                unlock(i);
+                continue;
+            }
+            entry.push_intent.store(promisqs::layout::no_ticket, std::memory_order_relaxed);
+            entry.pop_intent.store(promisqs::layout::no_ticket, std::memory_order_relaxed);
+            entry.occupied.store(1, std::memory_order_release);
+            return &entry;
+        }
+        return nullptr;
+    }
+
+    /// What the kernel does when one of relacy's threads is gone.
+    void bury(const where& at = where::current()) const {
+        simulated_thread::current().flush();
+        for (std::uint32_t i = 0; i <= Count; ++i) {
+            if (owner_[i] == me()) drop(i, at);
+        }
+    }
+
+private:
+    static std::uint64_t me() { return rl::thread_index() + 1; }
+
+    void drop(std::uint32_t i, const where& at) const {
+        simulated_thread::current().flush();
+        owner_[i] = 0;
+        locked_[i].store(0, rl::mo_release, debug_info(at));
+    }
+
+    mutable std::array<participant, Count> entries_;
+    mutable std::array<rl::atomic<std::uint64_t>, Count + 1> locked_;
+    mutable std::array<std::uint64_t, Count + 1> owner_{};
+};
+
+/// All that the participants of one ring share.
+template <std::uint64_t Capacity, class Element = plain_element>
+struct shared_words {
+    // The last lap before tickets wrap around at 2^64, so that each check goes across.
+    static std::uint64_t first_ticket() { return ticket_space(Capacity).previous_lap(0); }
+
+    shared_words() {
+        const ticket_space tickets(Capacity);
+        tail.store(first_ticket(), std::memory_order_relaxed);
+        head.store(first_ticket(), std::memory_order_relaxed);
+        for (auto& slot : slots) slot.stamp.store(tickets.lap(first_ticket()), std::memory_order_relaxed);
+    }
+
+    word tail;
+    word head;
+    word disturbances;
+    word calm_at;
+    struct slot {
+        word stamp;
+        Element element;
+    };
+    std::array<slot, Capacity> slots;
+};
+
+template <std::uint64_t Capacity, class Element = plain_element>
+class relacy_memory {
+public:
+    explicit relacy_memory(shared_words<Capacity, Element>& shared) : shared_(&shared) {}
+
+    [[nodiscard]] word& tail() const { return shared_->tail; }
+    [[nodiscard]] word& head() const { return shared_->head; }
+    [[nodiscard]] word& disturbances() const { return shared_->disturbances; }
+    [[nodiscard]] word& calm_at() const { return shared_->calm_at; }
+    [[nodiscard]] word& stamp(std::uint64_t index) const { return slot(index).stamp; }
+    [[nodiscard]] void* payload(std::uint64_t index) const { return Element::bytes(slot(index).element); }
+    [[nodiscard]] Element& element(std::uint64_t index) const { return slot(index).element; }
+
+private:
+    [[nodiscard]] typename shared_words<Capacity, Element>::slot& slot(std::uint64_t index) const {
+        RL_ASSERT(index < Capacity);
+        return shared_->slots[index];
+    }
+
+    shared_words<Capacity, Element>* shared_;
+};
+
+/// A ring of numbers, each of which is to come out once, and an account of them. The account is not relacy's: it follows the
+/// order in which relacy runs things.
+template <std::uint64_t Capacity, class Element = plain_element>
+class number_ring {
+public:
+    using memory_type = relacy_memory<Capacity, Element>;
+    using ring_type = promisqs::ring<memory_type>;
+
+    static constexpr std::uint64_t most_numbers = 16;
+
+    number_ring() : ring(memory_type(shared), Capacity) {}
+
+    [[nodiscard]] Element& element(const claim& mine) const {
+        return ring.memory().element(ring.space().index(mine.ticket));
+    }
+
+    /// One attempt.
+    outcome push(participant& who, std::uint64_t number) {
+        claim mine;
+        if (!ring.claim_push(who, mine)) return honest(ring.why_not_push(who));
+        element(mine).fill(number);
+        ring.publish(mine);
+        ++pushed[number];
+        return outcome::ok;
+    }
+    outcome pop(participant& who, std::uint64_t& number) {
+        claim mine;
+        const outcome result = take(who, mine);
+        if (result != outcome::ok) return result;
+        number = element(mine).use();
+        ring.release(mine);
+        delivered(number);
+        return outcome::ok;
+    }
+    outcome take(participant& who, claim& mine) {
+        return ring.claim_pop(who, mine) ? outcome::ok : honest(ring.claim_otherwise(who, mine));
+    }
+    void delivered(std::uint64_t number) {
+        RL_ASSERT(number != 0 && number < most_numbers);
+        ++popped[number];
+        RL_ASSERT(popped[number] == 1);
+        ++total;
+    }
+
+    void push_for_sure(participant& who, std::uint64_t number) {
+        while (push(who, number) != outcome::ok) yield();
+    }
+
+    /// When all is done: everything that was pushed comes out once, and every slot can be used again.
+    void drain(participant& who) {
+        std::uint64_t number = 0;
+        const std::uint64_t size = ring.size();
+        const std::uint64_t before = total;
+        for (outcome result = outcome::ok; result != outcome::empty && result != outcome::closed;) {
+            result = pop(who, number);
+            RL_ASSERT(result != outcome::busy);
+        }
+        RL_ASSERT(total == before + size);
+        for (std::uint64_t i = 0; i < most_numbers; ++i) RL_ASSERT(pushed[i] <= popped[i]);
+        RL_ASSERT(ring.calm() && ring.empty() && !ring.full());
+        if (ring.closed()) return;
+        for (std::uint64_t lap = 0; lap < 2; ++lap) {
+            for (std::uint64_t i = 0; i < Capacity; ++i) RL_ASSERT(push(who, most_numbers - 1) == outcome::ok);
+            for (std::uint64_t i = 0; i < Capacity; ++i) {
+                popped[most_numbers - 1] = 0;
+                RL_ASSERT(pop(who, number) == outcome::ok);
+            }
+        }
+    }
+
+    static outcome honest(outcome result) {
+        RL_ASSERT(result != outcome::corrupt);
+        return result;
+    }
+
+    shared_words<Capacity, Element> shared;
+    ring_type ring;
+    std::array<unsigned, most_numbers> pushed{};  // for sure
+    std::array<unsigned, most_numbers> popped{};  // handed over
+    std::uint64_t total = 0;                      // of those
+};
+
+}  // namespace promisqs_test

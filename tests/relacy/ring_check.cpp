@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The ring under weak memory: its own code, on relacy's words.
+
+#include "runner.hpp"
+
+namespace promisqs_test {
+namespace {
+
+template <unsigned Producers, unsigned Consumers, std::uint64_t Capacity, std::uint64_t Each>
+struct messages_pass : suite<messages_pass<Producers, Consumers, Capacity, Each>, Producers + Consumers> {
+    void run(unsigned index) {
+        participant& me = everybody[index];
+        if (index < Producers) {
+            for (std::uint64_t i = 1; i <= Each; ++i) numbers.push_for_sure(me, index * Each + i);
+            return;
+        }
+        std::array<std::uint64_t, Producers> last{};
+        while (numbers.total < Producers * Each) {
+            std::uint64_t number = 0;
+            if (numbers.pop(me, number) == outcome::ok) {
+                RL_ASSERT(number > last[(number - 1) / Each]);  // each producer's messages in order
+                last[(number - 1) / Each] = number;
+            } else {
+                yield();
+            }
+        }
+    }
+    void in_the_end() { numbers.drain(everybody[0]); }
+
+    number_ring<Capacity> numbers;
+    std::array<participant, Producers + Consumers> everybody;
+};
+
+// Producers give claims up, consumers hand messages back.
+template <unsigned Producers, unsigned Consumers, std::uint64_t Capacity, std::uint64_t Each>
+struct messages_come_back : suite<messages_come_back<Producers, Consumers, Capacity, Each>, Producers + Consumers> {
+    void run(unsigned index) {
+        participant& me = everybody[index];
+        if (index < Producers) {
+            for (std::uint64_t i = 1; i <= Each; ++i) push_or_give_up(me, index * Each + i);
+            ++producers_done;
+            return;
+        }
+        unsigned hand_backs = 2;
+        while (producers_done < Producers || numbers.total < wanted) {
+            claim mine;
+            if (numbers.take(me, mine) != outcome::ok) {
+                yield();
+                continue;
+            }
+            const std::uint64_t number = numbers.element(mine).use();
+            if (hand_backs != 0 && any_of(2) == 0) {
+                --hand_backs;
+                RL_ASSERT(numbers.ring.hand_back(me, mine));
+            } else {
+                numbers.ring.release(mine);
+                numbers.delivered(number);
+            }
+        }
+    }
+    void push_or_give_up(participant& me, std::uint64_t number) {
+        if (any_of(2) == 0) RL_ASSERT(numbers.ring.size() <= Capacity);  // which may find that all is calm
+        if (any_of(3) != 0) {
+            ++wanted;
+            numbers.push_for_sure(me, number);
+            return;
+        }
+        claim mine;
+        while (!numbers.ring.claim_push(me, mine)) {
+            static_cast<void>(numbers.honest(numbers.ring.why_not_push(me)));
+            yield();
+        }
+        if (any_of(2) == 0) numbers.element(mine).fill(99);
+        numbers.ring.give_up(mine);
+    }
+    void in_the_end() { numbers.drain(everybody[0]); }
+
+    number_ring<Capacity> numbers;
+    std::array<participant, Producers + Consumers> everybody;
+    unsigned producers_done = 0;
+    std::uint64_t wanted = 0;
+};
+
+// One producer closes the ring under another one's hands; the consumers go home when they are told that all is over.
+struct the_end_is_the_end : suite<the_end_is_the_end, 4> {
+    static constexpr std::uint64_t capacity = 2;
+
+    void run(unsigned index) {
+        participant& me = everybody[index];
+        if (index == 0) {
+            numbers.push_for_sure(me, 1);
+            note(debug_info(where::current())).store(1);
+            numbers.ring.close();
+            RL_ASSERT(numbers.push(me, 2) == outcome::closed);
+        } else if (index == 1) {
+            for (std::uint64_t number = 3; number <= 4; ++number) {
+                outcome result = outcome::busy;
+                while (result != outcome::ok && result != outcome::closed) {
+                    result = numbers.push(me, number);
+                    if (result != outcome::ok) yield();
+                }
+            }
+        } else {
+            consume(me);
+        }
+    }
+    void consume(participant& me) {
+        for (bool handed_back = false;;) {
+            if (numbers.ring.closed()) RL_ASSERT(note(debug_info(where::current())).load() == 1);
+            claim mine;
+            const outcome result = numbers.take(me, mine);
+            if (result == outcome::closed) break;
+            if (result != outcome::ok) {
+                yield();
+                continue;
+            }
+            const std::uint64_t number = numbers.element(mine).use();
+            if (!handed_back && any_of(2) == 0) {
+                handed_back = true;
+                RL_ASSERT(numbers.ring.hand_back(me, mine));
+            } else {
+                numbers.ring.release(mine);
+                numbers.delivered(number);
+            }
+        }
+        for (std::uint64_t i = 0; i < numbers.most_numbers; ++i) RL_ASSERT(numbers.pushed[i] == numbers.popped[i]);
+    }
+    void in_the_end() { numbers.drain(everybody[0]); }
+
+    number_ring<capacity> numbers;
+    std::array<participant, 4> everybody;
+    rl::var<std::uint64_t> note{0};
+};
+
+// One thread pushes and pops by turns, or hands back, so that at no time more than one message is there.
+template <std::uint64_t Messages>
+struct one_at_a_time : suite<one_at_a_time<Messages>, 2> {
+    static constexpr std::uint64_t capacity = 2;
+
+    void run(unsigned index) {
+        if (index == 0) {
+            for (std::uint64_t i = 1; i <= Messages; ++i) {
+                RL_ASSERT(numbers.push(everybody[0], i) == outcome::ok);
+                claim mine;
+                RL_ASSERT(numbers.take(everybody[0], mine) == outcome::ok);
+                if (any_of(2) == 0) {
+                    RL_ASSERT(numbers.ring.hand_back(everybody[0], mine));
+                    RL_ASSERT(numbers.take(everybody[0], mine) == outcome::ok);
+                }
+                const std::uint64_t number = numbers.element(mine).use();
+                numbers.ring.release(mine);
+                numbers.delivered(number);
+            }
+        } else {
+            for (unsigned i = 0; i < 3; ++i) {
+                RL_ASSERT(!numbers.ring.full());
+                RL_ASSERT(numbers.ring.size() <= std::min(Messages, capacity));
+            }
+        }
+    }
+    void in_the_end() { numbers.drain(everybody[0]); }
+
+    number_ring<capacity> numbers;
+    std::array<participant, 2> everybody;
+};
+
+// What is peeked is whole, and never what was popped before. Messages that were handed back are not in order.
+template <std::uint64_t Capacity, unsigned HandBacks>
+struct peeks_are_whole : suite<peeks_are_whole<Capacity, HandBacks>, 3> {
+    static constexpr std::uint64_t messages = 3;
+
+    void run(unsigned index) {
+        participant& me = everybody[index];
+        if (index == 0) {
+            for (std::uint64_t i = 1; i <= messages; ++i) numbers.push_for_sure(me, i);
+        } else if (index == 1) {
+            for (unsigned hand_backs = HandBacks; numbers.total < messages;) {
+                claim mine;
+                if (numbers.take(me, mine) != outcome::ok) {
+                    yield();
+                } else if (hand_backs != 0 && any_of(2) == 0) {
+                    --hand_backs;
+                    RL_ASSERT(numbers.ring.hand_back(me, mine));
+                } else {
+                    const std::uint64_t number = numbers.element(mine).use();
+                    numbers.ring.release(mine);
+                    numbers.delivered(number);
+                }
+            }
+        } else {
+            std::uint64_t last = 1;
+            for (unsigned i = 0; i < 3 + HandBacks; ++i) {
+                std::array<std::uint64_t, 2> out{};
+                if (number_ring<Capacity>::honest(numbers.ring.try_peek(&out, sizeof out)) != outcome::ok) continue;
+                RL_ASSERT(out[0] == out[1]);
+                RL_ASSERT(out[0] >= last);
+                if (HandBacks == 0) last = out[0];
+            }
+        }
+    }
+    void in_the_end() { numbers.drain(everybody[0]); }
+
+    number_ring<Capacity, shared_element> numbers;
+    std::array<participant, 3> everybody;
+};
+
+// Who is told that something came back can see it.
+struct what_is_counted_is_found : suite<what_is_counted_is_found, 2> {
+    void run(unsigned index) {
+        participant& me = everybody[index];
+        if (index == 0) {
+            claim mine;
+            RL_ASSERT(numbers.push(me, 1) == outcome::ok);
+            RL_ASSERT(numbers.take(me, mine) == outcome::ok);
+            RL_ASSERT(numbers.ring.hand_back(me, mine));
+        } else {
+            for (unsigned i = 0; i < 6; ++i) {
+                if (numbers.ring.calm()) continue;
+                std::array<std::uint64_t, 2> out{};
+                if (any_of(2) == 0) {
+                    RL_ASSERT(numbers.ring.try_peek(&out, sizeof out) == outcome::ok);
+                    RL_ASSERT(out[0] == 1 && out[1] == 1);
+                } else {
+                    RL_ASSERT(numbers.ring.size() == 1);
+                }
+                break;
+            }
+        }
+    }
+    void in_the_end() { numbers.drain(everybody[0]); }
+
+    number_ring<1, shared_element> numbers;
+    std::array<participant, 2> everybody;
+};
+
+// A sleeper announces itself, and then looks whether it is still to sleep; the other changes that, and then looks for sleepers.
+struct one_of_two_sees_the_other : suite<one_of_two_sees_the_other, 2> {
+    one_of_two_sees_the_other() {
+        if (what == pop) RL_ASSERT(numbers.push(me, 1) == outcome::ok);
+    }
+    void run(unsigned index) {
+        auto& counter = what == pop ? numbers.ring.memory().head() : numbers.ring.memory().tail();
+        if (index == 0) {
+            std::uint64_t number = 1;
+            if (what == push) RL_ASSERT(numbers.push(me, number) == outcome::ok);
+            if (what == pop) RL_ASSERT(numbers.pop(me, number) == outcome::ok);
+            if (what == close) numbers.ring.close();
+            sleeper_seen = sleepers.load(std::memory_order_seq_cst) != 0;
+        } else {
+            sleepers.fetch_add(1, std::memory_order_seq_cst);
+            change_seen = counter.load(std::memory_order_seq_cst) != numbers.shared.first_ticket();
+        }
+    }
+    void in_the_end() { RL_ASSERT(sleeper_seen || change_seen); }
+
+    enum { push, pop, close };
+    const unsigned what = any_of(3);
+    number_ring<1> numbers;
+    participant me;
+    word sleepers;
+    bool sleeper_seen = false;
+    bool change_seen = false;
+};
+
+}  // namespace
+}  // namespace promisqs_test
+
+int main(int argc, char** argv) {
+    using namespace promisqs_test;
+    const std::array checks{
+        random_runs<messages_pass<1, 1, 1, 2>>("messages pass one to one, through one slot", 50'000),
+        all_runs<messages_pass<1, 1, 1, 2>>("messages pass one to one, through one slot", 3),
+        random_runs<messages_pass<1, 1, 2, 3>>("messages pass one to one, through two slots", 50'000),
+        random_runs<messages_pass<2, 1, 1, 2>>("messages pass two to one, through one slot", 50'000),
+        random_runs<messages_pass<1, 2, 1, 2>>("messages pass one to two, through one slot", 50'000),
+        random_runs<messages_pass<2, 2, 2, 2>>("messages pass two to two, through two slots", 50'000),
+        random_runs<messages_come_back<1, 2, 1, 2>>(
+            "messages that come back, and voids, are in nobody's way, in one slot", 50'000),
+        random_runs<messages_come_back<2, 2, 2, 2>>(
+            "messages that come back, and voids, are in nobody's way, in two slots", 50'000),
+        random_runs<the_end_is_the_end>("who is told that a closed ring is drained has missed nothing", 50'000),
+        random_runs<one_at_a_time<1>>("one message is never counted as two, nor as a full ring", 50'000),
+        random_runs<one_at_a_time<3>>("messages one at a time never look like a full ring", 50'000),
+        random_runs<peeks_are_whole<1, 0>>("what is peeked is whole and in order, in one slot", 50'000),
+        random_runs<peeks_are_whole<2, 0>>("what is peeked is whole and in order, in two slots", 50'000),
+        random_runs<peeks_are_whole<1, 3>>("what is peeked is whole, also where messages come back", 50'000),
+        random_runs<what_is_counted_is_found>("who is told that a message came back can see it", 50'000),
+        random_runs<one_of_two_sees_the_other>(
+            "who changes a counter and who goes to sleep on it can't both miss the other", 50'000),
+    };
+    return run_checks(checks, argc, argv);
+}
