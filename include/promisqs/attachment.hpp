@@ -75,7 +75,7 @@ public:
     [[nodiscard]] const participant_table& participants() const noexcept { return table_; }
     [[nodiscard]] const untyped_ring& ring() const noexcept { return ring_; }
 
-    /// What to call with the messages that this process drops.
+    /// What to call with the messages that are dropped through this.
     void on_dropped(graveyard::callable callable) { dropped_.set(std::move(callable)); }
 
     /// Settles what the dead have left. Never waits.

@@ -12,6 +12,9 @@
 
 namespace promisqs {
 
+// Acquire, in the two functions that follow, pairs with the claims [P3] and [C2], and with [P4] and [C3]: each word is not older than
+// what the one that was read before shows. What comes out is for people; nothing else depends on it.
+
 /// The ticket, if any, at which all pops wait for somebody who is in the middle of a push.
 template <class Memory>
 std::optional<std::uint64_t> held_at_head(const ring<Memory>& ring) noexcept {

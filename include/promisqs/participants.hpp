@@ -52,7 +52,8 @@ public:
             entry.pid.store(who.pid, std::memory_order_relaxed);
             entry.tid.store(who.tid, std::memory_order_relaxed);
             entry.registered_at.store(who.registered_at, std::memory_order_relaxed);
-            // Release: who sees the entry occupied does not see the intents of an earlier owner.
+            // Release, pairs with the acquire in `collect_stats`: who sees the entry occupied does not see an earlier owner's intents.
+            // Recovery does not need it: it goes by the entry's lock, and by the claims [R1], [R2] and [R3].
             entry.occupied.store(1, std::memory_order_release);
             return &entry;
         }

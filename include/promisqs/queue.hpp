@@ -268,7 +268,7 @@ public:
     /// \par If killed   the next one goes on
     recovery_report recover() { return attachment_->recover(key_.me_if_known()); }
 
-    /// Says what to do with messages that this process drops, because they have cost `options::max_deaths` consumers.
+    /// Says what to do with messages that are dropped through this handle, because they have cost `options::max_deaths` consumers.
     ///
     /// \param callable  is called, with a copy, by whichever thread found that out in a push, pop, peek or `recover` through this
     ///                  handle or a copy of it; it may use the queue. Other handles, and processes, have their own: where none is set,
@@ -292,7 +292,8 @@ public:
     /// Copies the oldest message and leaves it where it is. The copy is whole, though others may take the message meanwhile.
     ///
     /// \return          the message, or nothing: the queue was empty
-    /// \par Throws      `queue_error`: `corrupt`
+    /// \par Throws      `queue_error`: `corrupt`; `in_callable`, where the calling thread's own callable holds the position; what the
+    ///                  callable of `on_dropped` throws
     /// \par Blocks      not for an empty queue; only while somebody is in the middle of an operation on the same position
     /// \par If killed   nothing changes
     [[nodiscard]] std::optional<T> peek() const {

@@ -56,6 +56,9 @@ struct queue_stats {
 
 namespace detail {
 
+// Acquire, in all of these: a counter pairs with the claims [P3] and [C2], whose intents are then visible; an intent with [P2] and
+// [C4], and a stamp with [P4] and [C3], so that a claim that is over is seen to be; `occupied` with the release in `enlist`.
+
 /// The message that an intent is at, if its claim is open. `open(state)`: whether a slot in that state has one.
 template <class Open>
 std::optional<std::uint64_t> message_of(const untyped_ring& ring, const std::atomic<std::uint64_t>& intent,
