@@ -10,6 +10,7 @@
 #include <promisqs/queue.hpp>
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -74,7 +75,7 @@ TEST_CASE("the header of a new queue is these bytes") {
     bytes.blank(120, 12);
     CHECK(bytes.hex(0, 256) ==
           "8950524f4d495351"  // magic
-          "02000000"          // layout version
+          "03000000"          // layout version
           "01000000"          // lifetime
           "1800000000000000"  // element size
           "0800000000000000"  // element alignment
@@ -127,6 +128,30 @@ TEST_CASE("counters, intents, stamps and elements are where the documents say") 
     CHECK(bytes.u32(slots + 24) == 0xA1);
     CHECK(bytes.u64(slots + 32) == 1);
     CHECK(bytes.u32(slots + 40) == 0xA2);
+}
+
+TEST_CASE("single sides, who has them, and the wait words are where the documents say") {
+    const scoped_name name("sides");
+    auto q = promisqs::shmem_queue<std::uint32_t>::create(
+        name, 3, {.participants = 2, .single_producer = true, .single_consumer = true});
+    CHECK(image(name).u32(136) == 3);
+    CHECK(image(name).u64(1024) == 0);
+    REQUIRE(q.push(1));
+    CHECK(image(name).u32(1024) == 1);  // the first entry
+    CHECK(image(name).u32(1028) == 0);
+    REQUIRE(q.pop() == 1U);
+    CHECK(image(name).u32(1028) == 1);
+    q.set_wait_policy({0, {}, {}});
+    CHECK_FALSE(q.pop_wait_for(std::chrono::milliseconds(100)));
+    CHECK(image(name).u32(512) == 1);  // somebody may sleep
+    CHECK(image(name).u32(640) == 0);
+    REQUIRE(q.push(2));
+    CHECK(image(name).u32(512) == 8);  // woken: another epoch
+    q.close();
+    CHECK(image(name).u32(512) == (8 | 2));  // closing
+    REQUIRE(q.pop() == 2U);
+    CHECK_FALSE(q.pop());
+    CHECK(image(name).u32(512) == (8 | 2 | 4));  // for good
 }
 
 TEST_CASE("small elements are packed, larger ones begin on a line, and the largest have their bytes on one") {

@@ -31,6 +31,7 @@ struct party {
     participant& operator[](std::uint32_t i) const { return const_cast<participant&>(entries.at(i)); }
     [[nodiscard]] bool try_lock(std::uint32_t i) const { return dead.contains(i); }
     static void unlock(std::uint32_t /*i*/) {}
+    static void give_up_sides(std::uint32_t /*i*/) {}
 };
 
 struct grave {

@@ -11,9 +11,12 @@
 #include <promisqs/recovery.hpp>
 #include <promisqs/rescue.hpp>
 #include <promisqs/shared_file.hpp>
+#include <promisqs/sides.hpp>
 #include <promisqs/slot_memory.hpp>
+#include <promisqs/waiting.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -49,9 +52,12 @@ class attachment {
 public:
     explicit attachment(joined_segment joined)
         : joined_(std::move(joined)),
-          table_(object().at<layout::participant>(layout::participants_offset), header().participants),
-          ring_(ring_of(object(), header().capacity, header().plan)),
-          dropped_(header().element_size) {
+          table_(object().at<layout::participant>(layout::participants_offset), header().participants,
+                 object().counters()),
+          ring_(ring_of(object(), header())),
+          dropped_(header().element_size),
+          has_heavy_barriers_(!header().sides.producer && !header().sides.consumer ? true
+                                                                                   : platform::join_heavy_barriers()) {
         const std::lock_guard guard(shared_file::process_mutex());
         forks_ = shared_file::forks();
         next_ = std::exchange(first_, this);
@@ -73,6 +79,8 @@ public:
     [[nodiscard]] const checked_header& header() const noexcept { return joined_.header(); }
 
     [[nodiscard]] const participant_table& participants() const noexcept { return table_; }
+    /// False: this process's light barriers must be full ones.
+    [[nodiscard]] bool has_heavy_barriers() const noexcept { return has_heavy_barriers_; }
     [[nodiscard]] const untyped_ring& ring() const noexcept { return ring_; }
 
     /// What to call with the messages that are dropped through this.
@@ -130,6 +138,45 @@ public:
         }
     }
 
+    /// What the participants of a side sleep on.
+    [[nodiscard]] wait_word wait_word_of(side whose) const noexcept {
+        return wait_word(ring_.memory().wait_word(whose));
+    }
+    void wake_all() const noexcept {
+        for (const side whose : {side::producers, side::consumers}) wait_word_of(whose).wake();
+    }
+
+    /// Closes the queue, and wakes all who sleep.
+    void close() noexcept {
+        if (header().sides.producer) {
+            close_single_producer();
+        } else {
+            ring_.close();
+        }
+        wake_all();
+    }
+
+    /// Whether somebody has closed it.
+    [[nodiscard]] bool is_closed() const noexcept {
+        return ring_.closed() || (header().sides.producer && wait_word_of(side::consumers).has(layout::closing));
+    }
+
+    /// Of a queue that was found closed: whether no push can come to its end any more. A single producer, which claims by a plain store and
+    /// may wipe the closed bit out with it, can be in the middle of one. What was found before may not be so any more.
+    [[nodiscard]] bool is_closed_for_good() const noexcept {
+        if (!header().sides.producer) return true;
+        wait_word word = wait_word_of(side::consumers);
+        if (word.has(layout::ended)) return true;
+        wait_for_other_processors();
+        // [Q2] seq_cst: after the barrier. See [Q1]: a producer that comes to its second look from here on sees the bit, and if one has been
+        // there before, we see its intent. The entry of one that is dead is not waited for.
+        const std::uint64_t tail = object().counters().tail.load(std::memory_order_seq_cst);
+        const auto& space = ring_.space();
+        if (!space.closed(tail) || may_be_pushing(space.ticket_of(tail))) return false;
+        word.set(layout::ended);
+        return true;
+    }
+
     /// Whether somebody, alive but perhaps stopped, is settling what the dead have left.
     [[nodiscard]] bool is_being_recovered() const noexcept {
         return platform::byte_is_locked(object().file().descriptor(), layout::recovery_byte);
@@ -148,37 +195,52 @@ public:
     class key {
     public:
         explicit key(attachment& owner) noexcept
-            : owner_(&owner), file_id_(owner.object().file().id()), place_(file_id_ % known_entries.size()) {}
+            : owner_(&owner),
+              file_id_(owner.object().file().id()),
+              place_(file_id_ % known_entries_of_a_thread::table().size()) {}
 
-        /// Whether the calling thread has used the queue before.
-        [[nodiscard]] bool is_known() const noexcept { return known_entries[place_].file_id == file_id_; }
-
-        /// Calls `use(entry)` with the calling thread's entry if this thread has used the queue before.
-        ///
-        /// \return  what `use` returned; false if it has not
-        template <class Use>
-        [[gnu::always_inline]] bool with_known(Use&& use) const {
-            const known_entry& known = known_entries[place_];
-            return known.file_id == file_id_ && use(*known.entry);
+        /// Whether the calling thread has used this side of the queue before.
+        [[nodiscard]] bool is_known(side which) const noexcept {
+            return known_entries[which][place_].file_id == file_id_;
         }
 
-        /// The calling thread's entry; the first call takes a lock and makes system calls.
+        /// The calling thread's entry, if this thread has used this side of the queue before; otherwise null.
+        [[nodiscard]] [[gnu::always_inline]] layout::participant* known(side which) const noexcept {
+            const known_entry& known = known_entries[which][place_];
+            return known.file_id == file_id_ ? known.entry : nullptr;
+        }
+
+        /// The calling thread's entry; the first call for a side takes a lock and makes system calls.
         ///
-        /// \par Throws  `queue_error` with `errc::too_many_participants`, or `errc::system_failure`
-        [[nodiscard]] layout::participant& me() const {
-            known_entry& known = known_entries[place_];
-            if (known.file_id != file_id_) known = {file_id_, &owner_->find_or_enlist()};
-            return *known.entry;
+        /// \par Throws  `queue_error` with `errc::too_many_participants`, `errc::side_taken`, or `errc::system_failure`
+        [[nodiscard]] layout::participant& me(side which) const {
+            if (!is_known(which)) make_known(which);
+            return *known_entries[which][place_].entry;
+        }
+
+        /// Whether the calling thread, which is known, finds this ticket not ready for the second time in a row.
+        [[nodiscard]] bool was_idle_at(side which, std::uint64_t ticket) const noexcept {
+            return std::exchange(known_entries[which][place_].idle_at, ticket) == ticket;
         }
 
         /// The calling thread's entry; null if it has none yet, or has a claim open.
         [[nodiscard]] layout::participant* me_if_known() const noexcept {
-            const known_entry& known = known_entries[place_];
-            return known.file_id == file_id_ ? known.entry : nullptr;
+            for (const side which : {side::producers, side::consumers}) {
+                if (layout::participant* entry = known(which)) return entry;
+            }
+            return nullptr;
         }
 
     private:
         friend class open_claim;
+
+        // On both sides, unless the other one is for a single participant.
+        void make_known(side which) const {
+            const known_entry mine{file_id_, &owner_->find_or_enlist(which), layout::no_ticket};
+            known_entries[which][place_] = mine;
+            if (!owner_->header().sides.is_single(other(which))) known_entries[other(which)][place_] = mine;
+        }
+
         attachment* owner_;
         std::uint64_t file_id_;
         std::size_t place_;
@@ -192,6 +254,31 @@ private:
     };
     static const void* this_thread() noexcept { return &known_entries; }
 
+    // The bit may be wiped out by the store of a producer that was past its second look; that one sees `closing` at the end of its push, and
+    // sets the bit again. Others see here that it is gone.
+    void close_single_producer() noexcept {
+        wait_word_of(side::consumers).set(layout::closing);
+        for (int tries = 0; tries < 8; ++tries) {
+            ring_.close();
+            wait_for_other_processors();
+            if (ring_.closed()) return;
+        }
+    }
+
+    static void wait_for_other_processors() noexcept {
+        // Where the kernel refuses: longer than any processor keeps a store to itself.
+        if (!platform::heavy_barrier()) platform::nap();
+    }
+
+    [[nodiscard]] bool may_be_pushing(std::uint64_t ticket) const noexcept {
+        for (std::uint32_t i = 0; i < table_.count(); ++i) {
+            const auto& entry = table_[i];
+            if (entry.occupied.load(std::memory_order_relaxed) == 0) continue;
+            if (entry.push_intent.load(std::memory_order_acquire) == ticket && is_alive(i)) return true;
+        }
+        return false;
+    }
+
     // How the table asks for the kernel's locks.
     struct entry_locks {
         const segment& object;
@@ -200,6 +287,12 @@ private:
         }
         void unlock(std::uint32_t i) const noexcept { object.file().unlock(layout::participants_byte + i); }
     };
+
+    layout::participant& find_or_enlist(side which) {
+        layout::participant& entry = find_or_enlist();
+        if (header().sides.is_single(which)) take_side(which, table_.index_of(entry));
+        return entry;
+    }
 
     layout::participant& find_or_enlist() {
         refuse_in_callable();
@@ -210,6 +303,17 @@ private:
             static_cast<void>(try_recover(nullptr, report));
             if (layout::participant* entry = try_find_or_enlist()) return *entry;
             if (!report.in_progress_elsewhere || !limit.wait()) raise_too_many(report);
+        }
+    }
+
+    // Waits for nobody but a recovery that somebody else is in the middle of.
+    void take_side(side which, std::uint32_t i) {
+        platform::join_heavy_barriers();  // also in a forked child
+        for (const detail::deadline limit(detail::patience); !table_.take_side(which, i);) {
+            recovery_report report;
+            static_cast<void>(try_recover(&table_[i], report));
+            if (table_.take_side(which, i)) return;
+            if (!report.in_progress_elsewhere || !limit.wait()) raise_side_taken(which);
         }
     }
 
@@ -249,8 +353,10 @@ private:
             schedule_.done(begun);
             return locks.failure();
         }
-        report = recovery(ring_, table_, locks, grave, header().max_deaths).run(myself);
+        recovery work(ring_, table_, locks, grave, header().max_deaths);
+        report = work.run(myself);
         auto& counters = object().counters();
+        if (work.changed()) wake_all();
         counters.voided.fetch_add(report.slots_voided, std::memory_order_relaxed);
         counters.redelivered.fetch_add(report.messages_to_redeliver, std::memory_order_relaxed);
         counters.dropped.fetch_add(report.messages_dropped, std::memory_order_relaxed);
@@ -265,6 +371,23 @@ private:
                 std::generic_category().message(object().file().lost_because()) +
                 "; raise RLIMIT_NOFILE (ulimit -n), see that /proc is mounted and that no privileges were given "
                 "up since it was opened, or open it again in the child");
+    }
+
+    [[noreturn]] void raise_side_taken(side which) const {
+        const bool pushes = which == side::producers;
+        const std::string what = pushes ? "producer" : "consumer";
+        std::string found = "somebody else";
+        if (const std::uint32_t holder = table_.holder_of(which).load(std::memory_order_relaxed);
+            holder != 0 && holder <= table_.count()) {
+            const auto& entry = table_[holder - 1];
+            found = "thread " + std::to_string(entry.tid.load(std::memory_order_relaxed)) + " of process " +
+                    std::to_string(entry.pid.load(std::memory_order_relaxed));
+        }
+        throw queue_error(errc::side_taken, object().name(),
+                          "expected a single " + what + ", as the queue was created with options::single_" + what +
+                              ", found " + found +
+                              " to be it, alive; let it end or close its handle first, or create " +
+                              "the queue without that option");
     }
 
     [[noreturn]] void raise_too_many(const recovery_report& report) const {
@@ -312,6 +435,7 @@ private:
     participant_table table_;
     untyped_ring ring_;
     graveyard dropped_;
+    bool has_heavy_barriers_;
     rescue_schedule schedule_;
     std::vector<enlisted> entries_;
     std::uint64_t forks_ = 0;  // `shared_file::forks()` when the entries were taken
@@ -322,15 +446,18 @@ private:
 class open_claim {
 public:
     explicit open_claim(const attachment::key& key) noexcept
-        : node_{key.file_id_, claimed_queues}, known_(known_entries[key.place_]), place_(key.place_) {
-        known_entries[place_].file_id = 0;
+        : node_{key.file_id_, claimed_queues},
+          known_{known_entries[side::producers][key.place_], known_entries[side::consumers][key.place_]},
+          place_(key.place_) {
+        for (auto& table : known_entries.of_sides) table[place_].file_id = 0;
         claimed_queues = &node_;
     }
     open_claim(const open_claim&) = delete;
     open_claim& operator=(const open_claim&) = delete;
     ~open_claim() {
         claimed_queues = node_.outer;
-        if (!forked()) known_entries[place_] = known_;
+        if (forked()) return;
+        for (std::size_t i = 0; i < known_.size(); ++i) known_entries.of_sides[i][place_] = known_[i];
     }
 
     /// Whether this is a child forked meanwhile: the claim is its parent's.
@@ -338,7 +465,7 @@ public:
 
 private:
     claimed_queue node_;
-    known_entry known_;
+    std::array<known_entry, 2> known_;
     std::size_t place_;
     std::uint64_t forks_ = shared_file::forks();  // it changes only in a child, which has one thread then
 };

@@ -28,6 +28,8 @@ enum class errc {
     no_memory,               ///< the shared memory, or what was asked of it, is not to be had
     no_permission,           ///< the system denies the access
     too_many_participants,   ///< all participant entries are taken
+    side_taken,              ///< a second producer, or consumer, of a queue declared to have a single one
+    batch_too_large,         ///< `push_all` of more messages than the queue can ever hold
     in_callable,    ///< a push or pop inside a callable of `push_with` or `pop_with` of the same queue; or a fork there
     system_failure  ///< the system refused something else; the text says what
 };
@@ -55,6 +57,8 @@ public:
             case errc::no_memory: return "no memory";
             case errc::no_permission: return "no permission";
             case errc::too_many_participants: return "too many participants";
+            case errc::side_taken: return "the single side is taken";
+            case errc::batch_too_large: return "the batch is too large";
             case errc::in_callable: return "not possible inside a callable";
             case errc::system_failure: return "a system call failed";
         }
@@ -67,6 +71,7 @@ public:
             case errc::not_found: return std::errc::no_such_file_or_directory;
             case errc::invalid_name:
             case errc::invalid_capacity:
+            case errc::batch_too_large:
             case errc::invalid_options: return std::errc::invalid_argument;
             case errc::no_memory: return std::errc::not_enough_memory;
             case errc::no_permission: return std::errc::permission_denied;

@@ -21,11 +21,13 @@ static_assert(std::atomic<std::uint32_t>::is_always_lock_free && sizeof(std::ato
 
 inline constexpr std::uint64_t magic = 0x5153'494D'4F52'5089;    // the bytes 89 'P' 'R' 'O' 'M' 'I' 'S' 'Q'
 inline constexpr std::uint64_t unfinished_magic = magic ^ 0xFF;  // until the creator is done: 76 'P' 'R' 'O' …
-inline constexpr std::uint32_t version = 2;
+inline constexpr std::uint32_t version = 3;
 inline constexpr std::uint64_t max_alignment = 4096;
 inline constexpr std::uint64_t max_capacity = std::uint64_t{1} << 32;
 inline constexpr std::uint32_t max_participants = 65536;
-inline constexpr std::uint32_t most_deaths = 7;  // that a stamp counts
+inline constexpr std::uint32_t most_deaths = 7;      // that a stamp counts
+inline constexpr std::uint32_t single_producer = 1;  // bits of single_sides
+inline constexpr std::uint32_t single_consumer = 2;
 inline constexpr std::uint64_t max_schema_size = std::uint64_t{1} << 20;
 inline constexpr std::uint64_t max_segment_size = std::uint64_t{1} << 47;
 /// Two fields that different cores write lie this far apart: a line, and the neighbour that prefetchers fetch with it.
@@ -40,7 +42,7 @@ inline constexpr std::size_t line = 128;
 //  96  schema fingerprint  104  name fingerprint
 // 112  segment size        120  created at
 // 128  creator pid         132  deaths until a message is dropped
-// 136  zero, up to 256
+// 136  single sides       140  zero, up to 256
 struct alignas(8) header_fields {  // what a reader checks
     std::uint32_t layout_version;
     std::uint32_t lifetime;
@@ -61,11 +63,13 @@ struct alignas(8) header_fields {  // what a reader checks
     std::uint64_t created_at;   // nanoseconds since 1970, for people
     std::uint32_t creator_pid;  // for people
     std::uint32_t max_deaths;
+    std::uint32_t single_sides;
+    std::uint32_t zero;
 };
 struct alignas(8) header {
     std::atomic<std::uint64_t> magic;  // written last (release), read first (acquire)
     header_fields fields;
-    std::uint64_t zero[15];
+    std::uint64_t zero[14];
 };
 static_assert(sizeof(header) == 256 && offsetof(header, fields) == 8);
 static_assert(8 + offsetof(header_fields, layout_version) == 8 && 8 + offsetof(header_fields, lifetime) == 12);
@@ -79,13 +83,14 @@ static_assert(8 + offsetof(header_fields, participant_stride) == 76 &&
 static_assert(8 + offsetof(header_fields, schema_size) == 88 && 8 + offsetof(header_fields, schema_fingerprint) == 96);
 static_assert(8 + offsetof(header_fields, name_fingerprint) == 104 && 8 + offsetof(header_fields, segment_size) == 112);
 static_assert(8 + offsetof(header_fields, created_at) == 120 && 8 + offsetof(header_fields, creator_pid) == 128);
-static_assert(8 + offsetof(header_fields, max_deaths) == 132 && offsetof(header, zero) == 136);
+static_assert(8 + offsetof(header_fields, max_deaths) == 132 && 8 + offsetof(header_fields, single_sides) == 136);
+static_assert(8 + offsetof(header_fields, zero) == 140 && offsetof(header, zero) == 144);
 
 //  256  tail            384  head            512  consumers' wait word    640  producers' wait word
 //  768  disturbances    776  calm at
 //  896  voided          904  redelivered     912  dropped
 //  920  head held       928  since           936  tail held               944  since
-// 1024  zero, up to 1152
+// 1024  sole producer   1028  sole consumer    1032  zero, up to 1152
 struct held_position {
     std::atomic<std::uint64_t> position;  // the ticket's number (that of the first message is 0) + 1; 0: none
     std::atomic<std::uint64_t> since;     // when somebody first found it held: nanoseconds of the steady clock
@@ -93,8 +98,8 @@ struct held_position {
 struct counters {
     alignas(line) std::atomic<std::uint64_t> tail;            // the next push ticket; and whether it is closed
     alignas(line) std::atomic<std::uint64_t> head;            // the next pop ticket
-    alignas(line) std::atomic<std::uint32_t> consumers_wait;  // consumers sleep on this word; zero in this version
-    alignas(line) std::atomic<std::uint32_t> producers_wait;  // producers sleep on this word; zero in this version
+    alignas(line) std::atomic<std::uint32_t> consumers_wait;  // consumers sleep on this word
+    alignas(line) std::atomic<std::uint32_t> producers_wait;  // producers sleep on this word
     alignas(line) std::atomic<std::uint64_t> disturbances;    // voids and orphans, ever
     std::atomic<std::uint64_t> calm_at;                       // up to which of them they are known to be gone
     alignas(line) std::atomic<std::uint64_t> voided;          // tallies, for people
@@ -102,7 +107,10 @@ struct counters {
     std::atomic<std::uint64_t> dropped;
     held_position head_held;  // for people
     held_position tail_held;
-    alignas(line) std::uint64_t zero[16];
+    alignas(
+        line) std::atomic<std::uint32_t> sole_producer;  // of a declared single side: its entry's index + 1; 0: nobody
+    std::atomic<std::uint32_t> sole_consumer;
+    std::uint64_t zero[15];
 };
 inline constexpr std::size_t counters_offset = 256;
 inline constexpr std::size_t participants_offset = 1152;
@@ -116,7 +124,9 @@ static_assert(offsetof(counters, redelivered) == 904 - counters_offset);
 static_assert(offsetof(counters, dropped) == 912 - counters_offset);
 static_assert(offsetof(counters, head_held) == 920 - counters_offset);
 static_assert(offsetof(counters, tail_held) == 936 - counters_offset);
-static_assert(offsetof(counters, zero) == 1024 - counters_offset);
+static_assert(offsetof(counters, sole_producer) == 1024 - counters_offset);
+static_assert(offsetof(counters, sole_consumer) == 1028 - counters_offset);
+static_assert(offsetof(counters, zero) == 1032 - counters_offset);
 static_assert(counters_offset + sizeof(counters) == participants_offset);
 
 //  0  occupied, pid     8  tid, zero     16  registered at     24  zero
@@ -138,6 +148,12 @@ static_assert(offsetof(participant, pid) == 4 && offsetof(participant, tid) == 8
 static_assert(offsetof(participant, registered_at) == 16 && offsetof(participant, push_intent) == 32);
 static_assert(offsetof(participant, push_count) == 40 && offsetof(participant, pop_intent) == 48);
 static_assert(offsetof(participant, pop_count) == 56);
+
+// The wait words, docs/layout.md: three flags, and above them an epoch, which changes when those who sleep are woken.
+inline constexpr std::uint32_t asleep = 1;   // somebody may sleep on this word
+inline constexpr std::uint32_t closing = 2;  // consumers' word, with a single producer: the queue is being closed
+inline constexpr std::uint32_t ended = 4;    // likewise: it is known to be closed, for good
+inline constexpr std::uint32_t epoch = 8;
 
 /// An intent that announces nothing. No ticket has this value, because no index reaches the index mask.
 inline constexpr std::uint64_t no_ticket = std::numeric_limits<std::uint64_t>::max();

@@ -268,6 +268,7 @@ inline void write_header(layout::header& header, const element_description& elem
     fields.created_at = platform::wall_clock();
     fields.creator_pid = platform::process_id();
     fields.max_deaths = wanted.max_deaths;
+    fields.single_sides = single_sides{wanted.single_producer, wanted.single_consumer}.bits();
 }
 
 /// Makes an empty object a queue. The caller holds the `initialising` byte.
@@ -302,13 +303,15 @@ inline std::optional<joined_segment> try_create(const std::string& name, const e
         throw;
     }
     made->file().unlock(layout::initialising_byte);
-    const checked_header header{capacity, element.size, wanted.participants, wanted.max_deaths, wanted.life, plan};
+    const single_sides sides{wanted.single_producer, wanted.single_consumer};
+    const checked_header header{capacity,    element.size, wanted.participants, wanted.max_deaths, sides,
+                                wanted.life, plan};
     return joined_segment(std::move(*made), header);
 }
 
 [[noreturn]] inline void refuse_to_create(segment& found) {
     const auto header = map_finished(found, huge_pages::never).second;
-    const std::uint64_t waiting = ring_of(found, header.capacity, header.plan).size();
+    const std::uint64_t waiting = ring_of(found, header).size();
     const bool used = platform::byte_is_locked(found.file().descriptor(), layout::users_byte);
     throw queue_error(errc::already_exists, found.name(),
                       "expected no queue of this name, found one of capacity " + text_of(header.capacity) + ", with " +

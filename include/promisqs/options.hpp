@@ -41,6 +41,10 @@ struct options {
     std::uint32_t participants = 256;
     /// The how manieth death of a consumer with a message in its hands has it taken for the cause, and dropped: 1 to 7; 0: none.
     std::uint32_t max_deaths = 3;
+    /// Whether one thread at a time pushes, or pops: its claims are then plain stores. The first that does so through a handle has that
+    /// side until it ends, closes the handle, or dies; a second one gets `errc::side_taken`.
+    bool single_producer = false;
+    bool single_consumer = false;
     memory_options memory = {};
 };
 

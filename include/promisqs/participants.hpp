@@ -2,6 +2,7 @@
 #pragma once
 
 #include <promisqs/layout.hpp>
+#include <promisqs/sides.hpp>
 
 #include <atomic>
 #include <cstdint>
@@ -21,7 +22,8 @@ struct participant_identity {
 /// whatever ended it. `Locks` is what the system offers: `bool try_lock(std::uint32_t i)` and `void unlock(std::uint32_t i)`.
 class participant_table {
 public:
-    participant_table(layout::participant* entries, std::uint32_t count) noexcept : entries_(entries), count_(count) {}
+    participant_table(layout::participant* entries, std::uint32_t count, layout::counters& counters) noexcept
+        : entries_(entries), count_(count), counters_(&counters) {}
 
     [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
     [[nodiscard]] layout::participant& operator[](std::uint32_t i) const noexcept { return entries_[i]; }
@@ -65,13 +67,41 @@ public:
     /// \par If killed   occupied without a lock, with nothing to repair; or free
     template <class Locks>
     void leave(Locks& locks, layout::participant& entry) const noexcept {
+        give_up_sides(index_of(entry));
         entry.occupied.store(0, std::memory_order_release);
         locks.unlock(index_of(entry));
+    }
+
+    /// Makes entry i the one that may use a side that is declared to have a single participant.
+    ///
+    /// \return  whether it is
+    [[nodiscard]] bool take_side(side which, std::uint32_t i) const noexcept {
+        std::uint32_t holder = 0;
+        // [S3] acquire, pairs with [S4]: all that the one before has done is seen, above all how far the counter is that only the
+        // holder moves, by plain stores. Relaxed would let it go back.
+        return holder_of(which).compare_exchange_strong(holder, i + 1, std::memory_order_acquire,
+                                                        std::memory_order_relaxed) ||
+               holder == i + 1;
+    }
+
+    /// Gives up what entry i has of that; it has no claim open.
+    void give_up_sides(std::uint32_t i) const noexcept {
+        for (const side which : {side::producers, side::consumers}) {
+            std::uint32_t holder = i + 1;
+            // [S4] release, pairs with [S3]. Failing: it is somebody else's.
+            holder_of(which).compare_exchange_strong(holder, 0, std::memory_order_release, std::memory_order_relaxed);
+        }
+    }
+
+    /// The index of the entry that has a single side, plus 1; 0: none.
+    [[nodiscard]] std::atomic<std::uint32_t>& holder_of(side which) const noexcept {
+        return which == side::producers ? counters_->sole_producer : counters_->sole_consumer;
     }
 
 private:
     layout::participant* entries_;
     std::uint32_t count_;
+    layout::counters* counters_;
 };
 
 }  // namespace promisqs

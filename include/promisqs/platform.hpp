@@ -9,8 +9,12 @@
 #endif
 
 #include <fcntl.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -19,10 +23,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <limits>
 
 namespace promisqs::platform {
 
@@ -69,6 +75,94 @@ inline ::pthread_key_t thread_end_key(void (*end)(void*)) noexcept {
     return key;
 }
 inline void call_at_thread_end(::pthread_key_t key, void* argument) noexcept { ::pthread_setspecific(key, argument); }
+
+/// A point of the steady clock that never comes.
+inline constexpr std::uint64_t never = std::numeric_limits<std::uint64_t>::max();
+
+inline ::timespec to_timespec(std::uint64_t steady_time) noexcept {
+    return {static_cast<::time_t>(steady_time / 1'000'000'000U), static_cast<long>(steady_time % 1'000'000'000U)};
+}
+
+/// Sleeps until somebody, in any process, calls `wake` for the same word of shared memory, if that still has the given value.
+///
+/// \return  0 when woken; EAGAIN, at once, for another value; ETIMEDOUT at `deadline`, by the steady clock; EINTR after a signal
+inline int sleep_on(std::atomic<std::uint32_t>& word, std::uint32_t value, std::uint64_t deadline) noexcept {
+    const ::timespec until = to_timespec(deadline);
+    const long result = ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET, value, deadline == never ? nullptr : &until,
+                                  nullptr, FUTEX_BITSET_MATCH_ANY);
+    return result == 0 ? 0 : errno;
+}
+
+/// Wakes up to `count` of those that sleep on a word.
+///
+/// \return  how many
+inline std::uint32_t wake(std::atomic<std::uint32_t>& word, std::uint32_t count) noexcept {
+    const long woken = ::syscall(SYS_futex, &word, FUTEX_WAKE, count, nullptr, nullptr, 0);
+    return woken < 0 ? 0 : static_cast<std::uint32_t>(woken);
+}
+inline constexpr std::uint32_t everybody = std::numeric_limits<std::int32_t>::max();
+
+/// A word to sleep on, and the value that it must have, as the kernel wants it (`struct futex_waitv`, Linux 5.16).
+struct watched_word {
+    std::uint64_t value;
+    std::uint64_t address;
+    std::uint32_t flags;
+    std::uint32_t reserved;
+
+    static watched_word of(std::atomic<std::uint32_t>& word, std::uint32_t value) noexcept {
+        constexpr std::uint32_t is_32_bits = 2;
+        return {value, reinterpret_cast<std::uintptr_t>(&word), is_32_bits, 0};
+    }
+};
+inline constexpr std::size_t most_watched_words = 128;
+
+/// As `sleep_on`, on up to `most_watched_words` words at once. ENOSYS where the kernel can't.
+inline int sleep_on_any(const watched_word* words, std::size_t count, std::uint64_t deadline) noexcept {
+    constexpr long futex_waitv = 449;
+    const ::timespec until = to_timespec(deadline);
+    const long result = ::syscall(futex_waitv, words, count, 0, deadline == never ? nullptr : &until, CLOCK_MONOTONIC);
+    return result >= 0 ? 0 : errno;
+}
+
+/// A descriptor that is readable between `signal_event` and `clear_event`; -1 on failure.
+inline int make_event() noexcept { return ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+inline void signal_event(int event) noexcept {
+    const std::uint64_t once = 1;
+    static_cast<void>(!::write(event, &once, sizeof once));  // it can't be full
+}
+inline void clear_event(int event) noexcept {
+    std::uint64_t count = 0;
+    static_cast<void>(!::read(event, &count, sizeof count));
+}
+
+/// Blocks all signals in the calling thread; and in threads that it starts meanwhile, for good.
+class signals_blocked {
+public:
+    signals_blocked() noexcept {
+        ::sigset_t all;
+        ::sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    signals_blocked(const signals_blocked&) = delete;
+    signals_blocked& operator=(const signals_blocked&) = delete;
+    ~signals_blocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+private:
+    ::sigset_t before_{};
+};
+
+/// Has this process take part in the heavy barriers of others. False: the kernel refuses.
+inline bool join_heavy_barriers() noexcept {
+    return ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0;
+}
+/// Makes every thread that runs, in all processes that have joined, pass a full memory barrier: so that they need none themselves.
+/// False: the kernel refuses.
+inline bool heavy_barrier() noexcept { return ::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0) == 0; }
+
+/// Keeps the compiler from moving accesses to memory across it.
+inline void compiler_barrier() noexcept { asm volatile("" ::: "memory"); }
+/// Keeps the processor from it, too.
+inline void full_barrier() noexcept { __sync_synchronize(); }
 
 enum class lock_kind : short { shared = F_RDLCK, exclusive = F_WRLCK, none = F_UNLCK };
 

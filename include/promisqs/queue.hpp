@@ -19,37 +19,38 @@
 /// for (const Message& message : q) { … }        // all that wait
 /// \endcode
 
-#include <promisqs/attachment.hpp>
-#include <promisqs/backoff.hpp>
 #include <promisqs/element.hpp>
 #include <promisqs/error.hpp>
-#include <promisqs/in_place.hpp>
-#include <promisqs/layout.hpp>
 #include <promisqs/lifecycle.hpp>
 #include <promisqs/options.hpp>
+#include <promisqs/queue_core.hpp>
 #include <promisqs/recovery.hpp>
 #include <promisqs/ring.hpp>
-#include <promisqs/schema.hpp>
-#include <promisqs/slot_memory.hpp>
 #include <promisqs/stats.hpp>
 #include <promisqs/status.hpp>
-#include <promisqs/validation.hpp>
 #include <promisqs/version.hpp>
+#include <promisqs/wait_policy.hpp>
+#include <promisqs/waiting.hpp>
 
+#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <functional>
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 
 namespace promisqs {
+
+namespace detail {
+struct queue_access;
+}
 
 /// A handle on a queue of `T` in a shared memory object.
 ///
@@ -65,9 +66,6 @@ namespace promisqs {
 /// \tparam T  any trivially copyable type of 1 byte to megabytes
 template <queue_element T>
 class shmem_queue {
-    static_assert(schema_of<T>.text.size() <= layout::max_schema_size,
-                  "the schema of T is too long: specialise promisqs::treat_as_opaque<T> as true");
-
 public:
     using value_type = T;
     using size_type = std::uint64_t;
@@ -84,7 +82,7 @@ public:
     /// \par Blocks      while another process creates or removes the same queue; throws `unfinished` after 5 s without progress
     /// \par If killed   an unfinished object, which the next `create` or `open_or_create` replaces
     [[nodiscard]] static shmem_queue create(std::string_view name, size_type capacity, const options& wanted = {}) {
-        return shmem_queue(create_segment(std::string(name), description(), capacity, wanted));
+        return shmem_queue(create_segment(std::string(name), core::description(), capacity, wanted));
     }
 
     /// Opens a queue that exists.
@@ -96,7 +94,7 @@ public:
     /// \par Blocks      while another process creates or removes the same queue; throws `unfinished` after 5 s without progress
     /// \par If killed   nothing changes
     [[nodiscard]] static shmem_queue open(std::string_view name, const memory_options& memory = {}) {
-        return recovered(shmem_queue(open_segment(std::string(name), description(), memory)));
+        return recovered(shmem_queue(open_segment(std::string(name), core::description(), memory)));
     }
 
     /// Opens a queue, or creates it if there is none; of many processes that call this at once, one creates it, and all get
@@ -108,7 +106,7 @@ public:
     /// \par If killed   as `create`
     [[nodiscard]] static shmem_queue open_or_create(std::string_view name, size_type capacity,
                                                     const options& wanted = {}) {
-        return recovered(shmem_queue(open_or_create_segment(std::string(name), description(), capacity, wanted)));
+        return recovered(shmem_queue(open_or_create_segment(std::string(name), core::description(), capacity, wanted)));
     }
 
     /// Removes a queue's name, so that the name can be used for another one. Those who have the queue open can go on with it;
@@ -139,9 +137,9 @@ public:
     ///                  that one is stopped (`try_push` does not)
     /// \par If killed   the message is there, or not; never a part of it
     [[nodiscard]] bool push(const T& message) {
-        if (key_.with_known([&](auto& me) { return push_if_ready(me, message); })) [[likely]]
+        if (core_.push_quickly(message)) [[likely]]
             return true;
-        return push_slowly(message) == outcome::ok;
+        return core_.push_slowly(message) == outcome::ok;
     }
 
     /// One attempt to put a message at the end.
@@ -151,9 +149,9 @@ public:
     /// \par Blocks      never; but every now and then one that found nothing to do looks for dead participants (see `recover`)
     /// \par If killed   as `push`
     status try_push(const T& message) {
-        if (key_.with_known([&](auto& me) { return push_if_ready(me, message); })) [[likely]]
+        if (core_.push_quickly(message)) [[likely]]
             return status::ok;
-        return to_status(key_.is_known() ? ring_.why_not_push(key_.me()) : attempt_push(key_.me(), message));
+        return core_.push_or_say_why(message);
     }
 
     /// Takes the oldest message. One whose consumer died with it in its hands is handed out when the queue has no other ready: by a
@@ -168,17 +166,17 @@ public:
             // It is returned in registers. Built in one place, from a value and a flag, a number stays there; through memory it
             // would stall: a flag of one byte, just written, can't be read back at once as part of a wider word. (g++ 12 still
             // takes a struct through memory. `try_pop` does not have this.)
-            taken result{};
-            const auto use = [&](const void* slot) { copy_bytes(result.message.bytes, slot); };
-            result.done = key_.with_known([&](auto& me) { return ring_.pop_if_ready(me, use); });
+            typename core::taken result{};
+            const auto use = [&](const void* slot) { core::copy_bytes(result.message.bytes, slot); };
+            result.done = core_.pop_quickly(use);
             if (!result.done) [[unlikely]]
-                result = pop_slowly();
+                result = core_.pop_slowly();
             return result.done ? std::optional<T>(result.message.value) : std::nullopt;
         } else {
             std::optional<T> message;  // built where the caller wants it
             const auto use = [&](const void* slot) { message.emplace(*static_cast<const T*>(slot)); };
-            if (!key_.with_known([&](auto& me) { return ring_.pop_if_ready(me, use); })) [[unlikely]]
-                pop_slowly(message);
+            if (!core_.pop_quickly(use)) [[unlikely]]
+                core_.pop_slowly(message);
             return message;
         }
     }
@@ -192,10 +190,143 @@ public:
     /// \par Blocks      never, as `try_push`
     /// \par If killed   as `pop`
     status try_pop(T& out) requires std::is_trivially_copy_assignable_v<T> {
-        const auto use = [&](const void* slot) { copy_bytes(std::addressof(out), slot); };
-        if (key_.with_known([&](auto& me) { return ring_.pop_if_ready(me, use); })) [[likely]]
+        const auto use = [&](const void* slot) { core::copy_bytes(std::addressof(out), slot); };
+        if (core_.pop_quickly(use)) [[likely]]
             return status::ok;
-        return to_status(key_.is_known() ? ring_.pop_otherwise(key_.me(), use) : attempt_pop(key_.me(), use));
+        return core_.pop_or_say_why(out);
+    }
+
+    /// Puts a message at the end; waits for room.
+    ///
+    /// \return          `ok`, or `closed`
+    /// \par Throws      as `push`
+    /// \par Blocks      until there is room or the queue is closed: looks for a while, and then sleeps (`set_wait_policy`)
+    /// \par If killed   as `push`
+    status push_wait(const T& message) { return push_until(message, platform::never); }
+    /// Likewise, for so long at most; zero, or less, looks once.
+    ///
+    /// \return          `ok`, `closed`, or `timed_out`
+    template <class Rep, class Period>
+    status push_wait_for(const T& message, std::chrono::duration<Rep, Period> timeout) {
+        return push_until(message, deadline_after(timeout));
+    }
+    /// Likewise, until then.
+    template <class Duration>
+    status push_wait_until(const T& message, std::chrono::time_point<std::chrono::steady_clock, Duration> deadline) {
+        return push_until(message, deadline_at(deadline));
+    }
+
+    /// Takes the oldest message; waits for one. One whose consumer died with it in its hands is handed out to who waits, within some 20 ms.
+    ///
+    /// \return          the message, or nothing: the queue is closed and drained
+    /// \par Throws      as `push`
+    /// \par Blocks      until there is a message or the queue is closed and drained: looks for a while, and then sleeps (`set_wait_policy`)
+    /// \par If killed   as `pop`
+    [[nodiscard]] std::optional<T> pop_wait() { return pop_until(platform::never); }
+    /// Likewise, for so long at most; zero, or less, looks once.
+    ///
+    /// \return          the message, or nothing: the time is over, or the queue is closed and drained
+    template <class Rep, class Period>
+    [[nodiscard]] std::optional<T> pop_wait_for(std::chrono::duration<Rep, Period> timeout) {
+        return pop_until(deadline_after(timeout));
+    }
+    /// Likewise, until then.
+    template <class Duration>
+    [[nodiscard]] std::optional<T> pop_wait_until(
+        std::chrono::time_point<std::chrono::steady_clock, Duration> deadline) {
+        return pop_until(deadline_at(deadline));
+    }
+
+    /// The same three, which say why there is nothing.
+    ///
+    /// \param out       is assigned the message's bytes when the answer is `ok`, else left alone
+    /// \return          `ok`, `closed` (and drained), or, of the last two, `timed_out`
+    status pop_wait(T& out) requires std::is_trivially_copy_assignable_v<T> { return pop_until(out, platform::never); }
+    template <class Rep, class Period>
+    status pop_wait_for(T& out,
+                        std::chrono::duration<Rep, Period> timeout) requires std::is_trivially_copy_assignable_v<T> {
+        return pop_until(out, deadline_after(timeout));
+    }
+    template <class Duration>
+    status pop_wait_until(T& out, std::chrono::time_point<std::chrono::steady_clock, Duration> deadline) requires
+        std::is_trivially_copy_assignable_v<T> {
+        return pop_until(out, deadline_at(deadline));
+    }
+
+    /// How this handle, and copies made of it from now on, wait. Not while it is being used.
+    void set_wait_policy(const wait_policy& policy) noexcept { core_.set_policy(policy); }
+    [[nodiscard]] const wait_policy& waits_by() const noexcept { return core_.policy(); }
+
+    /// Puts as many of the first `messages` at the end as there is room for. They come out one after the other, without others between
+    /// them; each is there on its own, so consumers may have the first before the last is pushed.
+    ///
+    /// \return          how many; 0: the queue was full, or is closed, or there were none
+    /// \par Throws      as `push`
+    /// \par Blocks      as `push`
+    /// \par If killed   each of them is there, or not; never a part of one. They need not be the first of them
+    [[nodiscard]] size_type push_some(std::span<const T> messages) { return push_batch(messages, 1); }
+    /// Likewise, all or none.
+    ///
+    /// \return          true: done. False: there was no room for all of them, or the queue is closed
+    /// \par Throws      as `push`; `batch_too_large`: they are more than `capacity()`
+    [[nodiscard]] bool push_all(std::span<const T> messages) {
+        refuse_if_too_large(messages.size());
+        return messages.empty() || push_batch(messages, messages.size()) != 0;
+    }
+    /// Takes as many messages as wait in a row, and as there is room for.
+    ///
+    /// \param room      its first elements are assigned the messages' bytes
+    /// \return          how many; 0: the queue was empty, or is closed and drained, or there was no room
+    /// \par Throws      as `pop`
+    /// \par Blocks      as `pop`
+    /// \par If killed   each of them is delivered to somebody else, or has been handed over, as by `pop`
+    [[nodiscard]] size_type pop_some(std::span<T> room) requires std::is_trivially_copy_assignable_v<T> {
+        std::uint64_t done = 0;
+        if (!room.empty()) core_.ride_out([&] { return core_.pop_some(room, done); });
+        return done;
+    }
+
+    /// As `push_some`, `push_all` and `pop_some`; wait until there is room for one, for all, or until there is a message.
+    ///
+    /// \return          how many; 0: the queue is closed (and drained), or, of the timed ones, the time is over, or there were none.
+    ///                  `push_all_wait`: as `push_wait`
+    /// \par Blocks      as `push_wait` and `pop_wait`
+    [[nodiscard]] size_type push_some_wait(std::span<const T> messages) {
+        return push_some_until(messages, platform::never);
+    }
+    template <class Rep, class Period>
+    [[nodiscard]] size_type push_some_wait_for(std::span<const T> messages,
+                                               std::chrono::duration<Rep, Period> timeout) {
+        return push_some_until(messages, deadline_after(timeout));
+    }
+    template <class Duration>
+    [[nodiscard]] size_type push_some_wait_until(
+        std::span<const T> messages, std::chrono::time_point<std::chrono::steady_clock, Duration> deadline) {
+        return push_some_until(messages, deadline_at(deadline));
+    }
+    status push_all_wait(std::span<const T> messages) { return push_all_until(messages, platform::never); }
+    template <class Rep, class Period>
+    status push_all_wait_for(std::span<const T> messages, std::chrono::duration<Rep, Period> timeout) {
+        return push_all_until(messages, deadline_after(timeout));
+    }
+    template <class Duration>
+    status push_all_wait_until(std::span<const T> messages,
+                               std::chrono::time_point<std::chrono::steady_clock, Duration> deadline) {
+        return push_all_until(messages, deadline_at(deadline));
+    }
+    [[nodiscard]] size_type pop_some_wait(std::span<T> room) requires std::is_trivially_copy_assignable_v<T> {
+        return pop_some_until(room, platform::never);
+    }
+    template <class Rep, class Period>
+    [[nodiscard]] size_type pop_some_wait_for(
+        std::span<T> room, std::chrono::duration<Rep, Period> timeout) requires std::is_trivially_copy_assignable_v<T> {
+        return pop_some_until(room, deadline_after(timeout));
+    }
+    template <class Duration>
+    [[nodiscard]] size_type pop_some_wait_until(std::span<T> room,
+                                                std::chrono::time_point<std::chrono::steady_clock, Duration>
+                                                    deadline) requires std::is_trivially_copy_assignable_v<T> {
+        return pop_some_until(room, deadline_at(deadline));
     }
 
     /// Puts a message at the end that `fill` makes in place.
@@ -210,8 +341,8 @@ public:
     template <std::invocable<T&> Fill>
     [[nodiscard]] bool push_with(Fill&& fill) {
         claim mine{};
-        if (ride_out([&] { return attempt_claim_push(mine); }) != outcome::ok) return false;
-        push_claimed(mine, std::forward<Fill>(fill));
+        if (core_.ride_out([&] { return core_.claim_push(mine); }) != outcome::ok) return false;
+        core_.push_claimed(mine, std::forward<Fill>(fill));
         return true;
     }
 
@@ -219,8 +350,8 @@ public:
     template <std::invocable<T&> Fill>
     status try_push_with(Fill&& fill) {
         claim mine{};
-        const status result = to_status(attempt_claim_push(mine));
-        if (result == status::ok) push_claimed(mine, std::forward<Fill>(fill));
+        const status result = core_.to_status(core_.claim_push(mine));
+        if (result == status::ok) core_.push_claimed(mine, std::forward<Fill>(fill));
         return result;
     }
 
@@ -236,8 +367,8 @@ public:
     template <std::invocable<const T&> Use>
     bool pop_with(Use&& use) {
         claim mine{};
-        if (ride_out([&] { return attempt_claim_pop(mine); }) != outcome::ok) return false;
-        pop_claimed(mine, std::forward<Use>(use));
+        if (core_.ride_out([&] { return core_.claim_pop(mine); }) != outcome::ok) return false;
+        core_.pop_claimed(mine, std::forward<Use>(use));
         return true;
     }
 
@@ -245,8 +376,8 @@ public:
     template <std::invocable<const T&> Use>
     status try_pop_with(Use&& use) {
         claim mine{};
-        const status result = to_status(attempt_claim_pop(mine));
-        if (result == status::ok) pop_claimed(mine, std::forward<Use>(use));
+        const status result = core_.to_status(core_.claim_pop(mine));
+        if (result == status::ok) core_.pop_claimed(mine, std::forward<Use>(use));
         return result;
     }
 
@@ -254,9 +385,9 @@ public:
     ///
     /// \par Orders      whoever finds it closed sees what was done before
     /// \par If killed   it is closed, or not
-    void close() noexcept { ring_.close(); }
+    void close() noexcept { core_.owner().close(); }
     /// Whether somebody has closed it.
-    [[nodiscard]] bool is_closed() const noexcept { return ring_.closed(); }
+    [[nodiscard]] bool is_closed() const noexcept { return core_.owner().is_closed(); }
 
     /// Settles what participants have left that died in the middle of an operation. This need not be called: a push or pop that
     /// is stuck behind the dead does the same, so does one that finds the queue empty, every now and then, and so does `open`.
@@ -266,7 +397,7 @@ public:
     /// \par Throws      `queue_error`: `system_failure`; what the callable of `on_dropped` throws
     /// \par Blocks      never; makes one or two system calls for each participant
     /// \par If killed   the next one goes on
-    recovery_report recover() { return attachment_->recover(key_.me_if_known()); }
+    recovery_report recover() { return core_.owner().recover(core_.me_if_known()); }
 
     /// Says what to do with messages that are dropped through this handle, because they have cost `options::max_deaths` consumers.
     ///
@@ -275,10 +406,10 @@ public:
     ///                  the message is dropped silently, and counted (`stats`)
     /// \par If killed   before it has returned: the message is gone
     void on_dropped(std::function<void(const T&)> callable) {
-        if (!callable) return attachment_->on_dropped(nullptr);
-        attachment_->on_dropped([call = std::move(callable)](const void* bytes) {
+        if (!callable) return core_.owner().on_dropped(nullptr);
+        core_.owner().on_dropped([call = std::move(callable)](const void* bytes) {
             storage copy;
-            copy_bytes(copy.bytes, bytes);
+            core::copy_bytes(copy.bytes, bytes);
             call(copy.value);
         });
     }
@@ -287,7 +418,7 @@ public:
     ///
     /// \par Throws      `std::bad_alloc`
     /// \par Blocks      never; makes one system call for each participant
-    [[nodiscard]] queue_stats stats() const { return detail::collect_stats(*attachment_); }
+    [[nodiscard]] queue_stats stats() const { return detail::collect_stats(core_.owner()); }
 
     /// Copies the oldest message and leaves it where it is. The copy is whole, though others may take the message meanwhile.
     ///
@@ -298,7 +429,7 @@ public:
     /// \par If killed   nothing changes
     [[nodiscard]] std::optional<T> peek() const {
         storage copy;
-        if (ride_out([&] { return ring_.try_peek(copy.bytes, sizeof(T)); }) != outcome::ok) return std::nullopt;
+        if (core_.ride_out([&] { return core_.peek(copy.bytes); }) != outcome::ok) return std::nullopt;
         return copy.value;
     }
 
@@ -311,173 +442,97 @@ public:
     /// \par If killed   nothing changes
     status try_peek(T& out) const requires std::is_trivially_copy_assignable_v<T> {
         storage copy;
-        const status result = to_status(ring_.try_peek(copy.bytes, sizeof(T)));
-        if (result == status::ok) copy_bytes(std::addressof(out), copy.bytes);
+        const status result = core_.to_status(core_.peek(copy.bytes));
+        if (result == status::ok) core::copy_bytes(std::addressof(out), copy.bytes);
         return result;
     }
 
     /// How many messages wait, 0 to `capacity()`: exact while nobody works on the queue; else messages that come and go during
     /// the call may be counted. After a death this may take a look at every slot.
-    [[nodiscard]] size_type size() const noexcept { return ring_.size(); }
+    [[nodiscard]] size_type size() const noexcept { return core_.ring().size(); }
     /// How many messages it holds.
-    [[nodiscard]] size_type capacity() const noexcept { return ring_.space().capacity(); }
+    [[nodiscard]] size_type capacity() const noexcept { return core_.ring().space().capacity(); }
     /// Whether no message waited, at an instant during the call. One in the hands of a consumer does not wait, and one whose consumer
     /// died only does once somebody has found that out: so poll by `pop`, not by this.
-    [[nodiscard]] bool empty() const noexcept { return ring_.empty(); }
+    [[nodiscard]] bool empty() const noexcept { return core_.ring().empty(); }
     /// Whether there was no room for another message, at an instant during the call: as a rule because `capacity()` messages
     /// waited; after a death, or a callable that threw, also because the next place has a message in it that is to be delivered
     /// again, or because places behind the first message are void.
-    [[nodiscard]] bool full() const noexcept { return ring_.full(); }
+    [[nodiscard]] bool full() const noexcept { return core_.ring().full(); }
     /// The name that it was created with.
-    [[nodiscard]] const std::string& name() const noexcept { return attachment_->object().name(); }
+    [[nodiscard]] const std::string& name() const noexcept { return core_.name(); }
 
     /// Pops: every message that the loop `for (const T& m : q)` sees has been taken out. It ends when the queue is empty.
     [[nodiscard]] iterator begin() noexcept { return iterator(*this); }
     [[nodiscard]] std::default_sentinel_t end() const noexcept { return std::default_sentinel; }
 
 private:
-    using geometry =
-        fixed_geometry<layout::slot_stride(sizeof(T), alignof(T)), layout::payload_offset(sizeof(T), alignof(T))>;
-    using slots = slot_memory<geometry>;
+    using core = detail::queue_core<T>;
+    using storage = typename core::storage;
 
-    // Room for a message that need not have a default constructor.
-    union storage {
-        storage() noexcept : bytes{} {}
-        alignas(T) std::byte bytes[sizeof(T)];
-        T value;
-    };
-    struct taken {
-        storage message;
-        bool done = false;
-    };
-
-    explicit shmem_queue(joined_segment joined)
-        : attachment_(std::make_shared<attachment>(std::move(joined))),
-          key_(*attachment_),
-          ring_(slots(attachment_->object().counters(),
-                      attachment_->object().template at<std::byte>(attachment_->header().plan.slots_offset)),
-                attachment_->header().capacity) {}
-
-    static element_description description() noexcept { return {sizeof(T), alignof(T), schema_of<T>}; }
-
-    static void copy_bytes(void* to, const void* from) noexcept { std::memcpy(to, from, sizeof(T)); }
-
-    [[gnu::always_inline]] bool push_if_ready(layout::participant& me, const T& message) const {
-        return ring_.push_if_ready(me, [&](void* slot) { copy_bytes(slot, std::addressof(message)); });
-    }
-
-    outcome attempt_push(layout::participant& me, const T& message) const {
-        return push_if_ready(me, message) ? outcome::ok : ring_.why_not_push(me);
-    }
-    template <class Use>
-    outcome attempt_pop(layout::participant& me, Use use) const {
-        return ring_.pop_if_ready(me, use) ? outcome::ok : ring_.pop_otherwise(me, use);
-    }
-
-    // A small message is passed by value, so that the caller's need not have an address.
-    using in_registers_if_small = std::conditional_t<sizeof(T) <= 2 * sizeof(void*), T, const T&>;
-
-    // What a push or pop does when it is the thread's first, or when the first try came to nothing. Kept out of line, so that
-    // the path that matters saves no registers.
-    [[gnu::noinline, gnu::cold]] outcome push_slowly(in_registers_if_small message) const {
-        auto& me = key_.me();
-        return ride_out([&] { return attempt_push(me, message); });
-    }
-    [[gnu::noinline, gnu::cold]] void pop_slowly(std::optional<T>& message) const {
-        auto& me = key_.me();
-        const auto use = [&](const void* slot) { message.emplace(*static_cast<const T*>(slot)); };
-        static_cast<void>(ride_out([&] { return attempt_pop(me, use); }));
-    }
-    [[gnu::noinline, gnu::cold]] taken pop_slowly() const {
-        taken result{};
-        auto& me = key_.me();
-        const auto use = [&](const void* slot) { copy_bytes(result.message.bytes, slot); };
-        result.done = ride_out([&] { return attempt_pop(me, use); }) == outcome::ok;
-        return result;
-    }
-
-    // Repeats an attempt until it comes to something; who is stuck looks whether it is behind somebody dead.
-    template <class Attempt>
-    outcome ride_out(Attempt attempt) const {
-        for (backoff wait;;) {
-            const outcome result = attempt();
-            if (result == outcome::corrupt) raise_corrupt();
-            if (result == outcome::empty && look_around(result)) continue;
-            if (result != outcome::contended && result != outcome::busy) return result;
-            if (result != outcome::busy) continue;
-            wait();
-            if (!wait.is_long()) continue;
-            attachment_->refuse_in_callable();
-            attachment_->recover_if_due(key_.me_if_known(), rescue_schedule::when_stuck, platform::steady_clock());
-        }
-    }
-
-    // Who polls is never stuck, but may be waiting for what the dead have; it looks every so often. True: it has found some.
-    bool look_around(outcome result) const {
-        return attachment_->recover_if_due(
-            key_.me_if_known(), result == outcome::busy ? rescue_schedule::when_stuck : rescue_schedule::when_idle,
-            platform::coarse_steady_clock());
-    }
-
-    status to_status(outcome result) const {
-        switch (result) {
-            case outcome::ok: return status::ok;
-            case outcome::full: return status::full;
-            case outcome::closed: return status::closed;
-            case outcome::empty: return look_around(result), status::empty;
-            case outcome::contended: return status::would_block;
-            case outcome::busy: return look_around(result), status::would_block;
-            case outcome::corrupt: break;
-        }
-        raise_corrupt();
-    }
+    explicit shmem_queue(joined_segment joined) : core_(std::move(joined)) {}
 
     static shmem_queue recovered(shmem_queue opened) {
-        opened.attachment_->recover_without_dropping();
+        opened.core_.owner().recover_without_dropping();
         return opened;
     }
 
-    // Between claim and publish.
-    template <class Fill>
-    void push_claimed(const claim& mine, Fill&& fill) const {
-        detail::run_in_place(
-            key_, name(), [&] { std::invoke(std::forward<Fill>(fill), *static_cast<T*>(ring_.payload(mine))); },
-            [&]() noexcept {
-                ring_.give_up(mine);
-                attachment_->object().counters().voided.fetch_add(1, std::memory_order_relaxed);
-            });
-        ring_.publish(mine);
+    [[nodiscard]] std::optional<T> pop_until(std::uint64_t deadline) {
+        std::optional<T> message;
+        const auto use = [&](const void* slot) { message.emplace(*static_cast<const T*>(slot)); };
+        if (!core_.pop_quickly(use)) [[unlikely]]
+            core_.pop_waiting(use, deadline);
+        return message;
+    }
+    status pop_until(T& out, std::uint64_t deadline) {
+        const auto use = [&](const void* slot) { core::copy_bytes(std::addressof(out), slot); };
+        if (core_.pop_quickly(use)) [[likely]]
+            return status::ok;
+        return core_.to_status(core_.pop_waiting(use, deadline));
+    }
+    status push_until(const T& message, std::uint64_t deadline) {
+        if (core_.push_quickly(message)) [[likely]]
+            return status::ok;
+        return core_.to_status(core_.push_waiting(message, deadline));
     }
 
-    // Between claim and release.
-    template <class Use>
-    void pop_claimed(const claim& mine, Use&& use) const {
-        auto& me = key_.me();
-        detail::run_in_place(
-            key_, name(), [&] { std::invoke(std::forward<Use>(use), *static_cast<const T*>(ring_.payload(mine))); },
-            [&]() noexcept { detail::hand_back(*attachment_, ring_, me, mine); });
-        ring_.release(mine);
+    size_type push_batch(std::span<const T> messages, size_type least) {
+        std::uint64_t done = 0;
+        if (!messages.empty()) core_.ride_out([&] { return core_.push_some(messages, least, done); });
+        return done;
+    }
+    size_type push_some_until(std::span<const T> messages, std::uint64_t deadline) {
+        std::uint64_t done = 0;
+        core_.push_some_waiting(messages, 1, done, deadline);
+        return done;
+    }
+    status push_all_until(std::span<const T> messages, std::uint64_t deadline) {
+        refuse_if_too_large(messages.size());
+        std::uint64_t done = 0;
+        return core_.to_status(core_.push_some_waiting(messages, messages.size(), done, deadline));
+    }
+    size_type pop_some_until(std::span<T> room, std::uint64_t deadline) {
+        std::uint64_t done = 0;
+        core_.pop_some_waiting(room, done, deadline);
+        return done;
+    }
+    void refuse_if_too_large(std::size_t messages) const {
+        if (messages <= capacity()) return;
+        throw queue_error(errc::batch_too_large, name(),
+                          "expected at most " + std::to_string(capacity()) + " messages at once, found " +
+                              std::to_string(messages) + "; push them in parts, or create it with a larger capacity");
     }
 
-    outcome attempt_claim_push(claim& mine) const {
-        auto& me = key_.me();
-        return ring_.claim_push(me, mine) ? outcome::ok : ring_.why_not_push(me);
-    }
-    outcome attempt_claim_pop(claim& mine) const {
-        auto& me = key_.me();
-        return ring_.claim_pop(me, mine) ? outcome::ok : ring_.claim_otherwise(me, mine);
-    }
+    friend struct detail::queue_access;
+    core core_;
+};
 
-    [[noreturn, gnu::noinline, gnu::cold]] void raise_corrupt() const {
-        throw queue_error(
-            errc::corrupt, name(),
-            "expected counters and slots that agree with each other, found some that no participant writes; "
-            "something else has written into it: remove it and create it again");
+/// How other parts of the library get at what a handle has.
+struct detail::queue_access {
+    template <class T>
+    static const queue_core<T>& core_of(const shmem_queue<T>& handle) noexcept {
+        return handle.core_;
     }
-
-    std::shared_ptr<attachment> attachment_;
-    attachment::key key_;
-    ring<slots> ring_;
 };
 
 }  // namespace promisqs

@@ -35,7 +35,7 @@ struct recovery_report {
 
 /// One recovery, by whoever holds the recovery lock.
 ///
-/// `Table` is the participants: `count()` and `operator[]`. `Locks` is what the system offers: `bool try_lock(std::uint32_t i)`,
+/// `Table` is the participants: `count()`, `operator[]`, and `give_up_sides(i)`, of entry i, whose owner is dead. `Locks` is what the system offers: `bool try_lock(std::uint32_t i)`,
 /// true if nobody alive owns entry i, and `void unlock(std::uint32_t i)`; they exclude the caller's own process, too.
 /// `Grave` takes messages that are dropped: `bool dig(const void* message)` copies one, while it may be that somebody has had it and
 /// it is written over; false to leave it for later. `void fill()` says that it was ours, and is gone from the queue.
@@ -70,6 +70,9 @@ public:
         return report_;
     }
 
+    /// Whether it has changed what a slot holds: those who sleep are to look.
+    [[nodiscard]] bool changed() const noexcept { return changed_; }
+
 private:
     static constexpr std::uint32_t none = ~std::uint32_t{0};
 
@@ -97,6 +100,7 @@ private:
             return;
         }
         ++report_.participants_reaped;
+        table_.give_up_sides(i);  // before the entry is free: nobody else's is given up
         // [R6] relaxed: whoever enlists takes the entry's lock, which we hold, before it looks again and stores its intents.
         entry.occupied.store(0, std::memory_order_relaxed);
     }
@@ -159,6 +163,7 @@ private:
                                          std::memory_order_relaxed)) {
             ring_.count_disturbance();
             ++report_.slots_voided;
+            changed_ = true;
         }
         return true;
     }
@@ -185,6 +190,7 @@ private:
         if (voided) {
             // Relaxed: it carries on what the one who made the void released; nobody has read its bytes since.
             slot.compare_exchange_strong(stamp, free, std::memory_order_relaxed, std::memory_order_relaxed);
+            changed_ = true;
             return true;
         }
         if (max_deaths_ != 0 && state.deaths() + 1 >= max_deaths_) return drop(ticket, stamp, free);
@@ -192,6 +198,7 @@ private:
                                          std::memory_order_relaxed)) {  // [R5]
             ring_.count_disturbance();
             ++report_.messages_to_redeliver;
+            changed_ = true;
         }
         return true;
     }
@@ -201,6 +208,7 @@ private:
         if (ring_.stamp_of(ticket).compare_exchange_strong(stamp, free, std::memory_order_release,
                                                            std::memory_order_relaxed)) {  // [R5]
             ++report_.messages_dropped;
+            changed_ = true;
             grave_.fill();
         }
         return true;
@@ -212,6 +220,7 @@ private:
     Grave& grave_;
     std::uint64_t max_deaths_;
     recovery_report report_;
+    bool changed_ = false;
 };
 
 }  // namespace promisqs

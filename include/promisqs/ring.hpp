@@ -6,13 +6,18 @@
 // can be traced to its owner; full, empty, and "somebody is in the middle of it" are told apart; and a message whose consumer
 // died is delivered again. The words used here are explained in tickets.hpp.
 //
-// Nothing here knows the system, a clock, shared memory or an exception. `Memory` is as in ring_view.hpp; a `Participant` has the
-// atomic 64-bit words push_intent and pop_intent.
+// A side that is declared to have a single participant claims by a plain store: nobody else moves its counter, except that anybody may
+// close the queue; see [Q1].
+//
+// Nothing here knows the system, a clock, shared memory or an exception. `Memory` is as in ring_view.hpp, and has `light_barrier()`:
+// what the calling thread did before comes before what it does after it for everybody who has a heavy barrier in between. A
+// `Participant` has the atomic 64-bit words push_intent, push_count, pop_intent and pop_count.
 //
 // Looking at a ring without taking part is in ring_view.hpp.
 
 #include <promisqs/layout.hpp>
 #include <promisqs/ring_view.hpp>
+#include <promisqs/sides.hpp>
 #include <promisqs/tickets.hpp>
 
 #include <atomic>
@@ -26,6 +31,13 @@ struct claim {
     std::uint64_t stamp;
 };
 
+/// Tickets that are one's own, one after the other, and the one after them.
+struct batch {
+    std::uint64_t first;
+    std::uint64_t size;
+    std::uint64_t after;
+};
+
 template <class Memory>
 class ring : public ring_view<Memory> {
     using view = ring_view<Memory>;
@@ -36,7 +48,9 @@ public:
     using view::calm;
     using view::count_disturbance;
     using view::stamp_of;
-    using view::view;
+
+    constexpr ring(Memory memory, std::uint64_t capacity, single_sides sides = {}) noexcept
+        : view(memory, capacity), sides_(sides) {}
 
     /// Pushes, if the slot at the tail is free and nobody else is faster; `fill(void*)` writes the element into it, between
     /// claim and publish, and must not throw. After a false, `why_not_push` says what was in the way.
@@ -77,6 +91,46 @@ public:
         return result;
     }
 
+    /// Pushes as many as are ready in a row, up to `most`, with one claim; none if that would be less than `least`, or somebody else is
+    /// faster. `fill(void*, i)` writes the i-th. Each is published on its own.
+    ///
+    /// \return  how many
+    template <class Participant, class Fill>
+    std::uint64_t push_some_if_ready(Participant& me, std::uint64_t least, std::uint64_t most, Fill fill) const {
+        const ring here = *this;
+        batch mine{};
+        if (!here.claim_pushes(me, least, most, mine)) return 0;
+        std::uint64_t ticket = mine.first;
+        for (std::uint64_t i = 0; i < mine.size; ++i, ticket = here.space_.next(ticket)) {
+            const claim one{ticket, make_stamp(here.space_.lap(ticket), slot_state::free)};
+            fill(here.payload(one), i);
+            here.publish(one);
+        }
+        // [B1] release, pairs with the acquire of the count at [R4]: who reads that there is one ticket sees that all are published. Single
+        // pushes leave the count alone.
+        me.push_count.store(1, std::memory_order_release);
+        return mine.size;
+    }
+
+    /// Pops as many as are ready in a row, up to `most`, with one claim; none if somebody else is faster. `use(const void*, i)` reads the
+    /// i-th. Each is released on its own.
+    ///
+    /// \return  how many
+    template <class Participant, class Use>
+    std::uint64_t pop_some_if_ready(Participant& me, std::uint64_t most, Use use) const {
+        const ring here = *this;
+        batch mine{};
+        if (!here.claim_pops(me, most, mine)) return 0;
+        std::uint64_t ticket = mine.first;
+        for (std::uint64_t i = 0; i < mine.size; ++i, ticket = here.space_.next(ticket)) {
+            const claim one{ticket, make_stamp(here.space_.lap(ticket), slot_state::full)};
+            use(static_cast<const void*>(here.payload(one)), i);
+            here.release(one);
+        }
+        me.pop_count.store(1, std::memory_order_release);  // [B2] as [B1]
+        return mine.size;
+    }
+
     /// Claims the ticket at the tail, if its slot is free and nobody else is faster.
     template <class Participant>
     [[gnu::always_inline]] bool claim_push(Participant& me, claim& mine) const {
@@ -84,30 +138,17 @@ public:
         const Memory memory = memory_;
         const ticket_space space = space_;
         // Relaxed: an old tail only makes the claim fail, and [P1] orders the slot. Why it failed is looked at again, with [P0].
-        std::uint64_t ticket = memory.tail().load(std::memory_order_relaxed);
-        const std::uint64_t index = space.index(ticket);
-        if (!space.valid(ticket)) [[unlikely]]  // closed; or corrupt
+        const std::uint64_t ticket = memory.tail().load(std::memory_order_relaxed);
+        std::uint64_t after{};
+        if (!space.step(ticket, after)) [[unlikely]]  // closed; or corrupt
             return false;
         const std::uint64_t free = make_stamp(space.lap(ticket), slot_state::free);
         // [P1] acquire, pairs with the consumer's release [C3]: once the slot reads free, the consumer has read its element.
         // Relaxed would let our bytes overtake its copy.
-        if (memory.stamp(index).load(std::memory_order_acquire) != free) [[unlikely]]
+        if (memory.stamp(space.index(ticket)).load(std::memory_order_acquire) != free) [[unlikely]]
             return false;
-        // [P2] release, pairs with recovery's acquire of the intent [R4]: who reads this ticket here sees that our previous push
-        // is published. Relaxed would let recovery find that push's slot unpublished and nobody's.
-        me.push_intent.store(ticket, std::memory_order_release);
         mine = {ticket, free};
-        // [P3] release (part of seq_cst), pairs with [P0] and recovery's acquire of `tail` [R2]: who sees the ticket claimed sees
-        // the intent. Relaxed would show a claim without an owner. seq_cst, so that a producer's look at a wait word after it,
-        // and a sleeper's announcement followed by its look at `tail`, can't both miss. Failing orders nothing.
-        if (!memory.tail().compare_exchange_strong(ticket, space.next(ticket), std::memory_order_seq_cst,
-                                                   std::memory_order_relaxed)) [[unlikely]] {
-            // Before anything else: as long as it stands, this intent would keep the ticket's owner from being found dead.
-            // [P5] release, as [P2]: who reads "none" here, too, sees that our previous push is published.
-            me.push_intent.store(layout::no_ticket, std::memory_order_release);
-            return false;
-        }
-        return true;
+        return announce_and_advance_tail(memory, me, ticket, after);
     }
 
     /// Claims the ticket at the head, if its slot is full and nobody else is faster.
@@ -127,6 +168,8 @@ public:
         // What a consumer still holds may come back.
         return result == outcome::closed && this->is_held_by_consumer() ? outcome::empty : result;
     }
+
+    [[nodiscard]] const single_sides& sides() const noexcept { return sides_; }
 
     [[nodiscard]] [[gnu::always_inline]] void* payload(const claim& mine) const noexcept {
         return memory_.payload(space_.index(mine.ticket));
@@ -177,9 +220,9 @@ public:
         const std::uint64_t ticket = space_.ticket_of(tail);
         if (!space_.valid(ticket)) return outcome::corrupt;
         if (space_.closed(tail)) return outcome::closed;
-        // [P6] acquire, pairs with [P4] and [C3]: whoever brought the slot into a later state had moved `tail` before, and the look
-        // at it below sees that.
-        const std::uint64_t stamp = stamp_of(ticket).load(std::memory_order_acquire);
+        // [P6] acquire (part of seq_cst), pairs with [P4] and [C3]: whoever brought the slot into a later state had moved `tail` before,
+        // and the look at it below sees that. seq_cst: [W2].
+        const std::uint64_t stamp = stamp_of(ticket).load(std::memory_order_seq_cst);
         if (stamp == make_stamp(space_.lap(ticket), slot_state::free)) return outcome::contended;  // it is by now
         if (!ticket_space::before(stamp, space_.lap(ticket))) {
             // Filled in this lap: whoever did claimed the ticket before, so `tail` has moved on.
@@ -194,50 +237,143 @@ public:
             return outcome::full;
         }
         // If no consumer has claimed the full slot yet, the tickets from it up to here are `capacity`: at the instant of this
-        // load, there is no room. Relaxed: by [P0], `head` is not behind that ticket, and nothing is read on the strength of it.
-        const std::uint64_t head = memory_.head().load(std::memory_order_relaxed);
+        // load, there is no room. By [P0], `head` is not behind that ticket, and nothing is read on the strength of it. seq_cst: [W2].
+        const std::uint64_t head = memory_.head().load(std::memory_order_seq_cst);
         if (ticket_space::before(head, ticket_before)) return outcome::corrupt;
         if (head != ticket_before) return outcome::busy;  // its consumer has not released it yet
         if (stamp == make_stamp(space_.lap(ticket_before), slot_state::full)) return outcome::full;
         if (stamp == make_stamp(space_.lap(ticket_before), slot_state::free)) return outcome::busy;  // not published
         // Retaken, before it was ever taken: by [P6], a head that was past it would be seen.
         if (stamp != make_stamp(space_.lap(ticket_before), slot_state::voided)) return outcome::corrupt;
+        if (sides_.consumer) return outcome::full;  // only the consumer moves the head
         take_void(me);
         return outcome::contended;
     }
 
+    /// Why a push of `least` in a row was not ready.
+    template <class Participant>
+    [[nodiscard]] outcome why_not_push_some(Participant& me, std::uint64_t least) const noexcept {
+        const outcome first = why_not_push(me);
+        if (first != outcome::contended) return first;
+        // Relaxed: not older than what was found just now; an old one only makes it look again.
+        const std::uint64_t tail = memory_.tail().load(std::memory_order_relaxed);
+        const std::uint64_t ticket = ready_from<slot_state::free>(tail, least).after;
+        if (space_.distance(space_.ticket_of(tail), ticket) >= least || !space_.valid(tail)) return outcome::contended;
+        // The first that is not ready still belongs to the lap before, and, as above, nobody has claimed it yet; or it is in the way.
+        const std::uint64_t ticket_before = space_.previous_lap(ticket);
+        const std::uint64_t stamp = stamp_of(ticket).load(std::memory_order_seq_cst);
+        if (returned_state(stamp - space_.lap(ticket_before)).is_orphan()) return outcome::full;
+        const std::uint64_t head = memory_.head().load(std::memory_order_seq_cst);
+        if (!ticket_space::before(ticket_before, head)) return outcome::full;
+        return outcome::busy;
+    }
+
     /// Lets no ticket be claimed for a push any more.
     void close() const noexcept {
-        // [X2] seq_cst, as [P3]: a sleeper that looks at `tail` and the one who closes and wakes sleepers can't both miss.
+        // [X2] release, pairs with [X1]. seq_cst: [W1].
         memory_.tail().fetch_or(space_.closed_bit(), std::memory_order_seq_cst);
     }
 
 private:
+    // Makes a ticket one's own, whose slot was ready.
+    template <class Participant>
+    [[gnu::always_inline]] bool announce_and_advance_tail(const Memory& memory, Participant& me, std::uint64_t ticket,
+                                                          std::uint64_t after) const {
+        // [P2] release, pairs with recovery's acquire of the intent [R4]: who reads this ticket here sees that our previous push
+        // is published. Relaxed would let recovery find that push's slot unpublished and nobody's.
+        me.push_intent.store(ticket, std::memory_order_release);
+        if (advance_tail(memory, ticket, after)) [[likely]]
+            return true;
+        // Before anything else: as long as it stands, this intent would keep the ticket's owner from being found dead.
+        // [P5] release, as [P2]: who reads "none" here, too, sees that our previous push is published.
+        me.push_intent.store(layout::no_ticket, std::memory_order_release);
+        return false;
+    }
+
+    [[gnu::always_inline]] bool advance_tail(const Memory& memory, std::uint64_t ticket, std::uint64_t after) const {
+        if (sides_.producer) {
+            // [Q1] Whoever closes sets the bit in `tail`, has a heavy barrier, and looks at our intent. So either this look sees the
+            // bit, or the intent is seen, and it is known that the store below may wipe the bit out: `close_single_producer`.
+            memory.light_barrier();
+            if (memory.tail().load(std::memory_order_relaxed) != ticket) [[unlikely]]
+                return false;
+            memory.tail().store(after, std::memory_order_release);  // [P3]
+            return true;
+        }
+        // [P3] release (part of seq_cst), pairs with [P0] and recovery's acquire of `tail` [R2]: who sees the ticket claimed sees
+        // the intent. Relaxed would show a claim without an owner. seq_cst: [W1]. Failing orders nothing.
+        return memory.tail().compare_exchange_strong(ticket, after, std::memory_order_seq_cst,
+                                                     std::memory_order_relaxed);
+    }
+
+    [[gnu::always_inline]] bool advance_head(const Memory& memory, std::uint64_t ticket, std::uint64_t after) const {
+        if (sides_.consumer) {
+            memory.head().store(after, std::memory_order_release);  // [C2]
+            return true;
+        }
+        // [C2] release (part of seq_cst), pairs with [C0] and recovery's acquire of `head` [R3]: as [P3].
+        return memory.head().compare_exchange_strong(ticket, after, std::memory_order_seq_cst,
+                                                     std::memory_order_relaxed);
+    }
+
+    // How many slots in a row, from a ticket on, are in this state; and the ticket after them. Acquire: [P1], [C1].
+    template <slot_state State>
+    [[nodiscard]] batch ready_from(std::uint64_t first, std::uint64_t most) const noexcept {
+        batch found{first, 0, first};
+        for (std::uint64_t after{}; found.size < most && space_.step(found.after, after); ++found.size) {
+            const std::uint64_t stamp = make_stamp(space_.lap(found.after), State);
+            if (stamp_of(found.after).load(std::memory_order_acquire) != stamp) break;
+            found.after = after;
+        }
+        return found;
+    }
+
+    template <class Participant>
+    bool claim_pushes(Participant& me, std::uint64_t least, std::uint64_t most, batch& mine) const {
+        mine = ready_from<slot_state::free>(memory_.tail().load(std::memory_order_relaxed), most);
+        if (mine.size == 0 || mine.size < least) return false;
+        // [B3] release, pairs with the acquire of the count at [R4], as [B1]: an old intent may be seen with this count. Before the intent,
+        // so that who sees that sees a count that is not too small.
+        me.push_count.store(mine.size, std::memory_order_release);
+        if (announce_and_advance_tail(memory_, me, mine.first, mine.after)) return true;
+        me.push_count.store(1, std::memory_order_release);
+        return false;
+    }
+
+    template <class Participant>
+    bool claim_pops(Participant& me, std::uint64_t most, batch& mine) const {
+        mine = ready_from<slot_state::full>(memory_.head().load(std::memory_order_relaxed), most);
+        if (mine.size == 0) return false;
+        me.pop_count.store(mine.size, std::memory_order_release);    // [B4] as [B3]
+        me.pop_intent.store(mine.first, std::memory_order_release);  // [C4]
+        if (advance_head(memory_, mine.first, mine.after)) return true;
+        me.pop_intent.store(layout::no_ticket, std::memory_order_release);  // [C5]
+        me.pop_count.store(1, std::memory_order_release);
+        return false;
+    }
+
     // Claims the ticket at the head, if its slot is in this state.
     template <slot_state State, class Participant>
     [[gnu::always_inline]] bool claim_at_head(Participant& me, claim& mine) const {
         const Memory memory = memory_;  // copies, as in a push
         const ticket_space space = space_;
         // Relaxed: an old head only makes the claim fail, and [C1] orders the slot. Why it failed is looked at again, with [C0].
-        std::uint64_t ticket = memory.head().load(std::memory_order_relaxed);
-        const std::uint64_t index = space.index(ticket);
-        if (!space.valid(ticket)) [[unlikely]]
+        const std::uint64_t ticket = memory.head().load(std::memory_order_relaxed);
+        std::uint64_t after{};
+        if (!space.step(ticket, after)) [[unlikely]]
             return false;
         const std::uint64_t stamp = make_stamp(space.lap(ticket), State);
         // [C1] acquire, pairs with [P4]: once the stamp says full, the producer's copy is visible here. Relaxed would let the
         // copy that follows read the previous lap's bytes.
-        if (memory.stamp(index).load(std::memory_order_acquire) != stamp) [[unlikely]]
+        if (memory.stamp(space.index(ticket)).load(std::memory_order_acquire) != stamp) [[unlikely]]
             return false;
         // [C4] release, pairs with recovery's acquire of the intent [R4]: as [P2], for the previous pop.
         me.pop_intent.store(ticket, std::memory_order_release);
         mine = {ticket, stamp};
-        // [C2] release (part of seq_cst), pairs with [C0] and recovery's acquire of `head` [R3]: as [P3].
-        if (!memory.head().compare_exchange_strong(ticket, space.next(ticket), std::memory_order_seq_cst,
-                                                   std::memory_order_relaxed)) [[unlikely]] {
-            me.pop_intent.store(layout::no_ticket, std::memory_order_release);  // [C5] as [P5]
-            return false;
-        }
-        return true;
+        if (advance_head(memory, ticket, after)) [[likely]]
+            return true;
+        me.pop_intent.store(layout::no_ticket, std::memory_order_release);  // [C5] as [P5]
+        return false;
     }
 
     // Frees a void at the head, if there still is one.
@@ -273,8 +409,8 @@ private:
         mine = {ticket, retaken};
         me.pop_intent.store(ticket, std::memory_order_release);  // [C6] as [C4]
         // [C7] release, pairs with recovery's acquire of the stamp [R1]: who sees it retaken sees the intent. Acquire: the
-        // element is read next; it was visible to whoever made this an orphan. Failing orders nothing.
-        if (stamp_of(ticket).compare_exchange_strong(stamp, retaken, std::memory_order_acq_rel,
+        // element is read next; it was visible to whoever made this an orphan. seq_cst: [W1]. Failing orders nothing.
+        if (stamp_of(ticket).compare_exchange_strong(stamp, retaken, std::memory_order_seq_cst,
                                                      std::memory_order_relaxed)) {
             return true;
         }
@@ -308,6 +444,8 @@ private:
         }
         return this->why_not_full(ticket, ticket, stamp);
     }
+
+    single_sides sides_;
 };
 
 }  // namespace promisqs

@@ -96,16 +96,17 @@ public:
 
     /// Whether there is neither a void nor an orphan.
     [[nodiscard]] bool calm() const noexcept {
-        // Relaxed `calm_at`: nothing is read on the strength of it. [D2] acquire, pairs with [D1]: a slot looked at from here on is
-        // not older than what was counted.
-        return memory_.disturbances().load(std::memory_order_acquire) ==
+        // Relaxed `calm_at`: nothing is read on the strength of it. [D2] acquire (part of seq_cst), pairs with [D1]: a slot looked at
+        // from here on is not older than what was counted. seq_cst: [W2].
+        return memory_.disturbances().load(std::memory_order_seq_cst) ==
                memory_.calm_at().load(std::memory_order_relaxed);
     }
 
     /// Says that there is a void or an orphan, after it is there.
     void count_disturbance() const noexcept {
-        // [D1] release, pairs with [D2]: whoever sees the count finds the void or orphan, or what became of it.
-        memory_.disturbances().fetch_add(1, std::memory_order_release);
+        // [D1] release (part of seq_cst), pairs with [D2]: whoever sees the count finds the void or orphan, or what became of it.
+        // seq_cst: [W1].
+        memory_.disturbances().fetch_add(1, std::memory_order_seq_cst);
     }
 
     [[nodiscard]] constexpr const ticket_space& space() const noexcept { return space_; }
@@ -123,8 +124,9 @@ protected:
             return memory_.head().load(std::memory_order_relaxed) == head ? outcome::corrupt : outcome::contended;
         }
         // Not filled yet. If no producer has claimed the ticket, nothing waits there: at the instant of this load. By [C0] it
-        // is not behind the ticket. [C10] acquire, pairs with [P3]: if the ticket is claimed, its slot is seen as it was then.
-        const std::uint64_t tail = memory_.tail().load(std::memory_order_acquire);
+        // is not behind the ticket. [C10] acquire (part of seq_cst), pairs with [P3]: if the ticket is claimed, its slot is seen as it
+        // was then. seq_cst: [W2].
+        const std::uint64_t tail = memory_.tail().load(std::memory_order_seq_cst);
         const std::uint64_t next_push = space_.ticket_of(tail);
         if (next_push == ticket) return space_.closed(tail) ? outcome::closed : outcome::empty;
         if (ticket_space::before(next_push, ticket)) return outcome::corrupt;

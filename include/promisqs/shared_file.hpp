@@ -3,10 +3,12 @@
 
 #include <promisqs/layout.hpp>
 #include <promisqs/platform.hpp>
+#include <promisqs/sides.hpp>
 
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
 
@@ -20,8 +22,14 @@ namespace promisqs {
 struct known_entry {
     std::uint64_t file_id;
     layout::participant* entry;
+    std::uint64_t idle_at;  // the ticket at which it last found nothing, or no room
 };
-inline constinit thread_local std::array<known_entry, 8> known_entries{};
+struct known_entries_of_a_thread {
+    using table = std::array<known_entry, 8>;
+    std::array<table, 2> of_sides;  // a thread may have one side of a queue and not the other
+    [[nodiscard]] constexpr table& operator[](side which) noexcept { return of_sides[static_cast<std::size_t>(which)]; }
+};
+inline constinit thread_local known_entries_of_a_thread known_entries{};
 
 /// The descriptor of a queue's file, its locks, and what becomes of them in a `fork`.
 ///

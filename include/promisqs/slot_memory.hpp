@@ -2,8 +2,11 @@
 #pragma once
 
 #include <promisqs/layout.hpp>
+#include <promisqs/platform.hpp>
 #include <promisqs/ring.hpp>
 #include <promisqs/segment.hpp>
+#include <promisqs/sides.hpp>
+#include <promisqs/validation.hpp>
 
 #include <atomic>
 #include <cstddef>
@@ -30,6 +33,19 @@ public:
     slot_memory(layout::counters& counters, std::byte* first, Geometry geometry = {}) noexcept
         : Geometry(geometry), counters_(&counters), first_(first) {}
 
+    /// What stands for a light barrier where the kernel has no heavy ones.
+    void use_full_barriers() noexcept { full_barriers_ = true; }
+    void light_barrier() const noexcept {
+        platform::compiler_barrier();
+        if (full_barriers_) [[unlikely]]
+            platform::full_barrier();
+    }
+
+    /// What the participants of a side sleep on.
+    [[nodiscard]] std::atomic<std::uint32_t>& wait_word(side whose) const noexcept {
+        return whose == side::consumers ? counters_->consumers_wait : counters_->producers_wait;
+    }
+
     [[nodiscard]] std::atomic<std::uint64_t>& tail() const noexcept { return counters_->tail; }
     [[nodiscard]] std::atomic<std::uint64_t>& head() const noexcept { return counters_->head; }
     [[nodiscard]] std::atomic<std::uint64_t>& disturbances() const noexcept { return counters_->disturbances; }
@@ -44,15 +60,17 @@ public:
 private:
     layout::counters* counters_;
     std::byte* first_;
+    bool full_barriers_ = false;
 };
 
 /// A ring whose element type is not known.
 using untyped_ring = ring<slot_memory<planned_geometry>>;
 
-inline untyped_ring ring_of(const segment& object, std::uint64_t capacity, const layout::plan& plan) noexcept {
+inline untyped_ring ring_of(const segment& object, const checked_header& header) noexcept {
+    const layout::plan& plan = header.plan;
     return {slot_memory<planned_geometry>(object.counters(), object.at<std::byte>(plan.slots_offset),
                                           {plan.slot_stride, plan.payload_offset}),
-            capacity};
+            header.capacity, header.sides};
 }
 
 }  // namespace promisqs

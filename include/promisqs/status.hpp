@@ -14,7 +14,7 @@ enum class [[nodiscard]] status {
     empty,        ///< a pop or peek found none
     would_block,  ///< somebody else is in the middle of an operation on this position: try again
     closed,       ///< the queue was closed: nothing can be pushed, or nothing is left to be popped
-    timed_out     ///< the given time is over (for later versions)
+    timed_out     ///< the given time is over
 };
 
 /// The name of a status, as written above.

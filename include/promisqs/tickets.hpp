@@ -51,6 +51,17 @@ public:
             return next_lap(lap(ticket));  // cheaper than a conditional move
         return ticket + 1;
     }
+    /// Likewise, in a single step with the question whether it is valid.
+    ///
+    /// \return  whether `ticket` is; only then `after` is set
+    [[nodiscard]] constexpr bool step(std::uint64_t ticket, std::uint64_t& after) const noexcept {
+        const std::uint64_t place = index(ticket) + 1;
+        after = ticket + 1;
+        if (place < capacity_) [[likely]]
+            return true;
+        after = next_lap(lap(ticket));
+        return place == capacity_;
+    }
 
     /// How many tickets lie from `from` up to, and without, `to`; not before it.
     [[nodiscard]] constexpr std::uint64_t distance(std::uint64_t from, std::uint64_t to) const noexcept {
@@ -143,7 +154,8 @@ enum class outcome {
     closed,
     contended,  // somebody else was faster: try again at once
     busy,       // the position is held by somebody in the middle of an operation: wait a little
-    corrupt     // the shared words hold what no participant ever writes
+    timed_out,
+    corrupt  // the shared words hold what no participant ever writes
 };
 
 }  // namespace promisqs

@@ -8,6 +8,7 @@
 #include <promisqs/layout.hpp>
 #include <promisqs/options.hpp>
 #include <promisqs/schema.hpp>
+#include <promisqs/sides.hpp>
 
 #include <array>
 #include <bit>
@@ -31,6 +32,7 @@ struct checked_header {
     std::uint64_t element_size;
     std::uint32_t participants;
     std::uint32_t max_deaths;
+    single_sides sides;
     lifetime life;
     layout::plan plan;
 };
@@ -161,8 +163,14 @@ inline checked_header check_header(std::string_view queue, const layout::header_
     check.between("segment size", header.segment_size, layout::participants_offset, mapped);
     check.equal("segment size", header.segment_size, plan.segment_size);
     check.between("max deaths", header.max_deaths, 0, layout::most_deaths);
-    return {header.capacity,   header.element_size,       header.participant_count,
-            header.max_deaths, lifetime{header.lifetime}, plan};
+    check.between("single sides", header.single_sides, 0, layout::single_producer | layout::single_consumer);
+    return {header.capacity,
+            header.element_size,
+            header.participant_count,
+            header.max_deaths,
+            single_sides::of_bits(header.single_sides),
+            lifetime{header.lifetime},
+            plan};
 }
 
 /// A stored schema text, fit to be shown: whatever it holds, and however long it claims to be.

@@ -54,11 +54,11 @@ def check_queue(name: str, pid: int) -> None:
     if not seen:
         return
     header = seen["header"]
-    expected = {"magic": "89 50 52 4f 4d 49 53 51", "layout_version": 2, "lifetime": 1, "element_size": 80,
+    expected = {"magic": "89 50 52 4f 4d 49 53 51", "layout_version": 3, "lifetime": 1, "element_size": 80,
                 "element_alignment": 8, "capacity": 5, "slot_stride": 128, "payload_offset": 8,
                 "participants_offset": 1152, "participant_count": 3, "participant_stride": 128, "schema_offset": 1536,
                 "schema_size": len(schema_text), "slots_offset": 1664, "segment_size": 1664 + 5 * 128,
-                "creator_pid": pid, "max_deaths": 3}
+                "creator_pid": pid, "max_deaths": 3, "single_sides": 0}
     expect("header", {field: header[field] for field in expected}, expected)
     expect("schema text", seen["schema"]["text"], schema_text)
     expect("schema fingerprint", header["schema_fingerprint"], seen["schema"]["fingerprint"])
@@ -94,7 +94,7 @@ def check_refusals(whole: bytes, folder: str) -> None:
 
     cases: List[Tuple[str, int, str, Any]] = [
         ("magic", 0, "B", 0x88), ("unfinished", 0, "B", 0x76), ("unfinished", 0, "<Q", 0),
-        ("layout version", 8, "<I", 3), ("lifetime", 12, "<I", 2),
+        ("layout version", 8, "<I", 2), ("lifetime", 12, "<I", 2),
         ("element size", 16, "<Q", 0), ("element size", 16, "<Q", 79), ("element size", 16, "<Q", 160),
         ("element alignment", 24, "<Q", 0), ("element alignment", 24, "<Q", 24), ("element alignment", 24, "<Q", 8192),
         ("capacity", 32, "<Q", 0), ("capacity", 32, "<Q", 6), ("capacity", 32, "<Q", 2**32 + 1),
@@ -105,7 +105,7 @@ def check_refusals(whole: bytes, folder: str) -> None:
         ("schema text", 88, "<Q", len(schema_text) - 1), ("schema fingerprint", 96, "<Q", 1),
         ("schema fingerprint", 1536 + schema_text.index("f32"), "3s", b"u32"),
         ("schema text", 1536 + schema_text.index("{"), "s", b"("), ("name fingerprint", 104, "<Q", 1),
-        ("segment size", 112, "<Q", 2296), ("max deaths", 132, "<I", 8), ("tail", 256, "<Q", 1 << 8 | 5), ("tail", 256, "<Q", 3),
+        ("segment size", 112, "<Q", 2296), ("max deaths", 132, "<I", 8), ("single sides", 136, "<I", 4), ("tail", 256, "<Q", 1 << 8 | 5), ("tail", 256, "<Q", 3),
         ("tail", 256, "<Q", 2 << 8), ("head", 384, "<Q", 0xFF), ("tail", 384, "<Q", 1 << 8 | 4)]
     for field, offset, layout, value in cases:
         check(field, changed(offset, layout, value))

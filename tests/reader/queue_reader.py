@@ -18,10 +18,10 @@ import struct
 import sys
 from typing import Any, Callable, Dict, List, NamedTuple, NoReturn, Tuple
 
-header_format = "<8sII7QII6QII"
+header_format = "<8sII7QII6QIII"
 header_names = """magic layout_version lifetime element_size element_alignment capacity slot_stride payload_offset
     slots_offset participants_offset participant_count participant_stride schema_offset schema_size schema_fingerprint
-    name_fingerprint segment_size created_at creator_pid max_deaths""".split()
+    name_fingerprint segment_size created_at creator_pid max_deaths single_sides""".split()
 tail_at, head_at, participants_at, participant_stride = 256, 384, 1152, 128
 lock_initialising, lock_users, lock_participants = 2**48, 2**48 + 1, 2**48 + 16
 no_ticket = 2**64 - 1
@@ -164,7 +164,7 @@ def check_header(header: Dict[str, Any], object_size: int) -> None:
     def round_up(value: int, multiple: int) -> int:
         return -(-value // multiple) * multiple
 
-    check("layout_version", 2, 2)
+    check("layout_version", 3, 3)
     check("lifetime", 0, 1)
     size, alignment = check("element_size", 1, 2**47), check("element_alignment", 1, 4096)
     if alignment & (alignment - 1):
@@ -183,6 +183,7 @@ def check_header(header: Dict[str, Any], object_size: int) -> None:
     check("segment_size", end, end, " by slots offset, capacity and slot stride")
     check("segment_size", 1, min(2**47, object_size), ": no more than the object has")
     check("max_deaths", 0, 7)
+    check("single_sides", 0, 3)
 
 
 class queue_reader:

@@ -71,6 +71,7 @@ public:
     [[nodiscard]] Word& calm_at() const noexcept { return shared_->calm_at; }
     [[nodiscard]] Word& stamp(std::uint64_t index) const { return shared_->slots.at(index).stamp; }
     [[nodiscard]] void* payload(std::uint64_t index) const { return &shared_->slots.at(index).element; }
+    static void light_barrier() noexcept {}
 
 private:
     shared_words<Word>* shared_;
@@ -90,8 +91,8 @@ class number_ring {
 public:
     using ring_type = promisqs::ring<plain_memory<Word>>;
 
-    explicit number_ring(std::uint64_t capacity, std::uint64_t first_ticket = 0)
-        : shared(capacity, first_ticket), ring(plain_memory<Word>(shared), capacity), tickets(capacity) {}
+    explicit number_ring(std::uint64_t capacity, std::uint64_t first_ticket = 0, promisqs::single_sides sides = {})
+        : shared(capacity, first_ticket), ring(plain_memory<Word>(shared), capacity, sides), tickets(capacity) {}
 
     promisqs::outcome push(participant& who, std::uint64_t number) const {
         const auto fill = [&](void* slot) { *static_cast<std::uint64_t*>(slot) = number; };

@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What shmem_queue<T> does; queue.hpp says what it promises.
+
+#include <promisqs/attachment.hpp>
+#include <promisqs/backoff.hpp>
+#include <promisqs/element.hpp>
+#include <promisqs/error.hpp>
+#include <promisqs/in_place.hpp>
+#include <promisqs/layout.hpp>
+#include <promisqs/lifecycle.hpp>
+#include <promisqs/ring.hpp>
+#include <promisqs/schema.hpp>
+#include <promisqs/sides.hpp>
+#include <promisqs/slot_memory.hpp>
+#include <promisqs/status.hpp>
+#include <promisqs/validation.hpp>
+#include <promisqs/wait_policy.hpp>
+#include <promisqs/waiting.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+namespace promisqs::detail {
+
+template <class T>
+class queue_core {
+    static_assert(schema_of<T>.text.size() <= layout::max_schema_size,
+                  "the schema of T is too long: specialise promisqs::treat_as_opaque<T> as true");
+
+    using geometry =
+        fixed_geometry<layout::slot_stride(sizeof(T), alignof(T)), layout::payload_offset(sizeof(T), alignof(T))>;
+    using slots = slot_memory<geometry>;
+
+public:
+    // Room for a message that need not have a default constructor.
+    union storage {
+        storage() noexcept : bytes{} {}
+        alignas(T) std::byte bytes[sizeof(T)];
+        T value;
+    };
+    struct taken {
+        storage message;
+        bool done = false;
+    };
+    // A small message is passed by value, so that the caller's need not have an address.
+    using in_registers_if_small = std::conditional_t<sizeof(T) <= 2 * sizeof(void*), T, const T&>;
+
+    explicit queue_core(joined_segment joined)
+        : attachment_(std::make_shared<attachment>(std::move(joined))),
+          key_(*attachment_),
+          ring_(slots_of(*attachment_), attachment_->header().capacity, attachment_->header().sides) {}
+
+    static element_description description() noexcept { return {sizeof(T), alignof(T), schema_of<T>}; }
+    static void copy_bytes(void* to, const void* from) noexcept { std::memcpy(to, from, sizeof(T)); }
+
+    [[nodiscard]] attachment& owner() const noexcept { return *attachment_; }
+    [[nodiscard]] const auto& ring() const noexcept { return ring_; }
+    [[nodiscard]] layout::participant* me_if_known() const noexcept { return key_.me_if_known(); }
+    void set_policy(const wait_policy& policy) noexcept { policy_ = policy; }
+    [[nodiscard]] const wait_policy& policy() const noexcept { return policy_; }
+
+    // The path that matters: one look at a slot, one claim, one copy, one publish or release, and one look at a wait word. False: it is
+    // the thread's first time, or the slot was not ready.
+
+    [[gnu::always_inline]] bool push_quickly(const T& message) const {
+        layout::participant* const me = key_.known(side::producers);
+        return me != nullptr && push_if_ready(*me, message);
+    }
+    template <class Use>
+    [[gnu::always_inline]] bool pop_quickly(Use&& use) const {
+        layout::participant* const me = key_.known(side::consumers);
+        return me != nullptr && pop_if_ready(*me, use);
+    }
+
+    // What a call does when it is the thread's first, or when the quick attempt came to nothing. Kept out of line, so that the path that
+    // matters saves no registers.
+
+    [[gnu::noinline, gnu::cold]] outcome push_slowly(in_registers_if_small message) const {
+        if (look_again(side::producers, [&] { return push_quickly(message); })) return outcome::ok;
+        return ride_out([&] { return push_thoroughly(message); });
+    }
+    [[gnu::noinline, gnu::cold]] void pop_slowly(std::optional<T>& message) const {
+        const auto use = [&](const void* slot) { message.emplace(*static_cast<const T*>(slot)); };
+        if (look_again(side::consumers, [&] { return pop_quickly(use); })) return;
+        static_cast<void>(ride_out([&] { return pop_thoroughly(use); }));
+    }
+    [[gnu::noinline, gnu::cold]] taken pop_slowly() const {
+        taken result{};
+        const auto use = [&](const void* slot) { copy_bytes(result.message.bytes, slot); };
+        result.done = look_again(side::consumers, [&] { return pop_quickly(use); });
+        if (!result.done) result.done = ride_out([&] { return pop_thoroughly(use); }) == outcome::ok;
+        return result;
+    }
+    [[gnu::noinline, gnu::cold]] outcome push_waiting(const T& message, std::uint64_t deadline) const {
+        return wait(
+            side::producers, deadline, [&] { return push_quickly(message); }, [&] { return push_thoroughly(message); });
+    }
+    template <class Use>
+    [[gnu::noinline, gnu::cold]] outcome pop_waiting(Use use, std::uint64_t deadline) const {
+        return wait(
+            side::consumers, deadline, [&] { return pop_quickly(use); }, [&] { return pop_thoroughly(use); });
+    }
+
+    // All other attempts. `thoroughly` is one that says why it failed.
+
+    outcome push_thoroughly(const T& message) const {
+        auto& me = key_.me(side::producers);
+        return push_if_ready(me, message) ? outcome::ok : why_not_push(me);
+    }
+    /// After a quick one that failed.
+    [[gnu::noinline, gnu::cold]] status push_or_say_why(in_registers_if_small message) const {
+        return to_status(key_.is_known(side::producers) ? why_not_push(key_.me(side::producers))
+                                                        : push_thoroughly(message));
+    }
+
+    template <class Use>
+    outcome pop_thoroughly(Use use) const {
+        auto& me = key_.me(side::consumers);
+        return pop_if_ready(me, use) ? outcome::ok : pop_otherwise(me, use);
+    }
+    [[gnu::noinline, gnu::cold]] status pop_or_say_why(T& out) const {
+        const auto use = [&](const void* slot) { copy_bytes(std::addressof(out), slot); };
+        if (!key_.is_known(side::consumers)) return to_status(pop_thoroughly(use));
+        return to_status(pop_otherwise(key_.me(side::consumers), use));
+    }
+
+    /// Pushes the first of `messages`, `least` or more of them, as many as there is room for.
+    ///
+    /// \param done  how many
+    outcome push_some(std::span<const T> messages, std::uint64_t least, std::uint64_t& done) const {
+        auto& me = key_.me(side::producers);
+        done = ring_.push_some_if_ready(me, least, messages.size(), [&](void* slot, std::uint64_t i) {
+            copy_bytes(slot, std::addressof(messages[i]));
+        });
+        if (done == 0) return ring_.why_not_push_some(me, least);
+        has_pushed();
+        return outcome::ok;
+    }
+    outcome push_some_waiting(std::span<const T> messages, std::uint64_t least, std::uint64_t& done,
+                              std::uint64_t deadline) const {
+        done = 0;
+        if (messages.empty()) return outcome::ok;
+        const auto attempt = [&] { return push_some(messages, least, done); };
+        return wait(
+            side::producers, deadline, [&] { return attempt() == outcome::ok; }, attempt);
+    }
+
+    /// Pops as many messages as wait in a row, as far as there is room for them.
+    ///
+    /// \param done  how many
+    outcome pop_some(std::span<T> room, std::uint64_t& done) const {
+        auto& me = key_.me(side::consumers);
+        const auto use = [&](const void* slot, std::uint64_t i) { copy_bytes(std::addressof(room[i]), slot); };
+        done = ring_.pop_some_if_ready(me, room.size(), use);
+        if (done != 0) {
+            has_popped();
+            return outcome::ok;
+        }
+        const auto use_one = [&](const void* slot) { use(slot, 0); };
+        const outcome result = pop_otherwise(me, use_one);  // perhaps one that came back
+        if (result == outcome::ok) done = 1;
+        return result;
+    }
+    outcome pop_some_waiting(std::span<T> room, std::uint64_t& done, std::uint64_t deadline) const {
+        done = 0;
+        if (room.empty()) return outcome::ok;
+        const auto attempt = [&] { return pop_some(room, done); };
+        return wait(
+            side::consumers, deadline, [&] { return attempt() == outcome::ok; }, attempt);
+    }
+
+    /// Copies the oldest message.
+    outcome peek(void* out) const {
+        return really_closed([&] { return ring_.try_peek(out, sizeof(T)); });
+    }
+
+    /// What a pop would come to, without one.
+    [[nodiscard]] outcome look() const {
+        return really_closed([&] { return ring_.try_peek(nullptr, 0); });
+    }
+
+    outcome claim_push(claim& mine) const {
+        auto& me = key_.me(side::producers);
+        return ring_.claim_push(me, mine) ? outcome::ok : why_not_push(me);
+    }
+    outcome claim_pop(claim& mine) const {
+        auto& me = key_.me(side::consumers);
+        return ring_.claim_pop(me, mine) ? outcome::ok : claim_otherwise(me, mine);
+    }
+
+    /// Between claim and publish.
+    template <class Fill>
+    void push_claimed(const claim& mine, Fill&& fill) const {
+        run_in_place(
+            key_, name(), [&] { std::invoke(std::forward<Fill>(fill), *static_cast<T*>(ring_.payload(mine))); },
+            [&]() noexcept {
+                ring_.give_up(mine);
+                attachment_->object().counters().voided.fetch_add(1, std::memory_order_relaxed);
+                has_pushed();  // whoever wakes finds what others have pushed behind it
+            });
+        ring_.publish(mine);
+        has_pushed();
+    }
+
+    /// Between claim and release.
+    template <class Use>
+    void pop_claimed(const claim& mine, Use&& use) const {
+        auto& me = key_.me(side::consumers);
+        run_in_place(
+            key_, name(), [&] { std::invoke(std::forward<Use>(use), *static_cast<const T*>(ring_.payload(mine))); },
+            [&]() noexcept {
+                detail::hand_back(*attachment_, ring_, me, mine);
+                wake(side::consumers);
+            });
+        ring_.release(mine);
+        has_popped();
+    }
+
+    /// Repeats an attempt until it comes to something; who is stuck looks whether it is behind somebody dead.
+    template <class Attempt>
+    outcome ride_out(Attempt attempt) const {
+        for (backoff wait;;) {
+            const outcome result = attempt();
+            if (result == outcome::corrupt) raise_corrupt();
+            if (result == outcome::empty && look_around(result)) continue;
+            if (result != outcome::contended && result != outcome::busy) return result;
+            if (result != outcome::busy) continue;
+            wait();
+            if (!wait.is_long()) continue;
+            attachment_->refuse_in_callable();
+            attachment_->recover_if_due(key_.me_if_known(), rescue_schedule::when_stuck, platform::steady_clock());
+        }
+    }
+
+    /// Repeats an attempt until it comes to something else than that there is nothing, or no room; or until the time is over. Looks for a
+    /// while, and then sleeps.
+    ///
+    /// \param whose     the side of who waits
+    /// \param deadline  by the steady clock
+    /// \param quick     a cheap attempt: whether it was made
+    /// \param thorough  one that says why not
+    template <class Quick, class Thorough>
+    outcome wait(side whose, std::uint64_t deadline, Quick quick, Thorough thorough) const {
+        using stage = wait_clock::stage;
+        wait_clock clock(policy_);
+        for (stage now_at = clock.first(deadline != 0);;) {
+            if (now_at == stage::yield) platform::yield();
+            if (now_at != stage::sleep && clock.look(quick)) return outcome::ok;
+            outcome found = thorough();
+            const std::uint64_t now = platform::steady_clock();
+            if (goes_on_waiting(found) && now >= deadline) return outcome::timed_out;
+            now_at = clock.at(now);
+            if (now_at != stage::spin && found == outcome::busy) rescue(now);
+            if (now_at == stage::sleep && goes_on_waiting(found) && found != outcome::contended) {
+                found = sleep(whose, found, deadline, thorough, clock);
+                now_at = clock.at(platform::steady_clock());
+            }
+            if (!goes_on_waiting(found)) return found;
+        }
+    }
+
+    status to_status(outcome result) const {
+        switch (result) {
+            case outcome::ok: return status::ok;
+            case outcome::full: return status::full;
+            case outcome::closed: return status::closed;
+            case outcome::empty: return look_around(result), status::empty;
+            case outcome::contended: return status::would_block;
+            case outcome::busy: return look_around(result), status::would_block;
+            case outcome::timed_out: return status::timed_out;
+            case outcome::corrupt: break;
+        }
+        raise_corrupt();
+    }
+
+    [[nodiscard]] const std::string& name() const noexcept { return attachment_->object().name(); }
+
+    [[noreturn, gnu::noinline, gnu::cold]] void raise_corrupt() const {
+        throw queue_error(
+            errc::corrupt, name(),
+            "expected counters and slots that agree with each other, found some that no participant writes; "
+            "something else has written into it: remove it and create it again");
+    }
+
+private:
+    static slots slots_of(const attachment& owner) noexcept {
+        const segment& object = owner.object();
+        slots result(object.counters(), object.template at<std::byte>(owner.header().plan.slots_offset));
+        if (!owner.has_heavy_barriers()) result.use_full_barriers();
+        return result;
+    }
+
+    // To say that there is nothing, or no room, takes a look at the counter of the other side, which takes the line away from whoever is
+    // about to claim on it: costly in a stream. So who has found something since it last looked in vain, looks at its slot a few more times.
+    template <class Look>
+    bool look_again(side whose, Look look) const {
+        constexpr unsigned looks = 16;
+        const auto& memory = ring_.memory();
+        const auto& counter = whose == side::producers ? memory.tail() : memory.head();
+        if (!key_.is_known(whose) || key_.was_idle_at(whose, counter.load(std::memory_order_relaxed))) return false;
+        for (unsigned i = 0; i < looks; ++i) {
+            platform::pause();
+            if (look()) return true;
+        }
+        return false;
+    }
+
+    [[gnu::always_inline]] bool push_if_ready(layout::participant& me, const T& message) const {
+        if (!ring_.push_if_ready(me, [&](void* slot) { copy_bytes(slot, std::addressof(message)); })) return false;
+        has_pushed();
+        return true;
+    }
+    template <class Use>
+    [[gnu::always_inline]] bool pop_if_ready(layout::participant& me, Use& use) const {
+        if (!ring_.pop_if_ready(me, use)) return false;
+        has_popped();
+        return true;
+    }
+
+    outcome why_not_push(layout::participant& me) const {
+        const outcome result = ring_.why_not_push(me);
+        if (result == outcome::contended) has_popped();  // it may have taken a void out of the way
+        return result;
+    }
+    template <class Use>
+    outcome pop_otherwise(layout::participant& me, Use& use) const {
+        const outcome result = really_closed([&] { return ring_.pop_otherwise(me, use); });
+        if (result == outcome::ok || result == outcome::contended) has_popped();  // likewise
+        return result;
+    }
+    outcome claim_otherwise(layout::participant& me, claim& mine) const {
+        const outcome result = really_closed([&] { return ring_.claim_otherwise(me, mine); });
+        if (result == outcome::contended) has_popped();
+        return result;
+    }
+    // Looks a second time at what was found closed, when it is known that it is so for good: a push may have come to its end meanwhile.
+    template <class Attempt>
+    outcome really_closed(Attempt attempt) const {
+        const outcome result = attempt();
+        if (result != outcome::closed || !ring_.sides().producer) return result;
+        return attachment_->is_closed_for_good() ? attempt() : outcome::busy;
+    }
+
+    // Looks at the wait word of the other side, after what it may wait for has been done.
+    [[gnu::always_inline]] void has_pushed() const {
+        if (ring_.sides().producer) ring_.memory().light_barrier();
+        if (!word_of(side::consumers).needs_attention()) [[likely]]
+            return;
+        attend_to_consumers();
+    }
+    [[gnu::always_inline]] void has_popped() const {
+        if (ring_.sides().consumer) ring_.memory().light_barrier();
+        if (!word_of(side::producers).needs_attention()) [[likely]]
+            return;
+        wake(side::producers);
+    }
+    [[gnu::noinline]] void attend_to_consumers() const noexcept {
+        if (word_of(side::consumers).has(layout::closing)) ring_.close();  // [Q1] our store may have wiped the bit out
+        wake(side::consumers);
+    }
+    [[gnu::noinline]] void wake(side whose) const noexcept { word_of(whose).wake(); }
+    [[gnu::always_inline]] wait_word word_of(side whose) const noexcept {
+        return wait_word(ring_.memory().wait_word(whose));
+    }
+
+    static bool is_idle(outcome found) noexcept { return found == outcome::empty || found == outcome::full; }
+    bool goes_on_waiting(outcome found) const {
+        if (found == outcome::corrupt) raise_corrupt();
+        return is_idle(found) || found == outcome::busy || found == outcome::contended;
+    }
+
+    template <class Thorough>
+    outcome sleep(side whose, outcome found, std::uint64_t deadline, Thorough& thorough, wait_clock& clock) const {
+        wait_word word = word_of(whose);
+        const bool closing =
+            whose == side::consumers && attachment_->is_closed();  // it is only a matter of who has the rest
+        if (found == outcome::busy || closing) {
+            platform::nap();
+            return found;
+        }
+        const std::uint32_t value = word.announce();
+        std::uint64_t interval = wait_word::interval;
+        if (ring_.sides().is_single(other(whose)) && !platform::heavy_barrier()) interval = wait_word::short_interval;
+        found = thorough();
+        if (!is_idle(found)) return found;
+        const std::uint64_t now = platform::steady_clock();
+        if (word.sleep(value, std::min(deadline, now + interval))) {
+            clock.restart();
+        } else {
+            clock.go_on_sleeping();
+            look_around(outcome::empty);
+        }
+        return found;
+    }
+
+    void rescue(std::uint64_t now) const {
+        attachment_->refuse_in_callable();
+        attachment_->recover_if_due(key_.me_if_known(), rescue_schedule::when_stuck, now);
+    }
+
+    // Who polls is never stuck, but may be waiting for what the dead have; it looks every so often. True: it has found some.
+    bool look_around(outcome result) const {
+        return attachment_->recover_if_due(
+            key_.me_if_known(), result == outcome::busy ? rescue_schedule::when_stuck : rescue_schedule::when_idle,
+            platform::coarse_steady_clock());
+    }
+
+    std::shared_ptr<attachment> attachment_;
+    attachment::key key_;
+    promisqs::ring<slots> ring_;
+    wait_policy policy_ = wait_policy::balanced();
+};
+
+}  // namespace promisqs::detail

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Several messages at once.
+
+#include "support/casualties.hpp"
+#include "support/catch.hpp"
+#include "support/expect_error.hpp"
+#include "support/names.hpp"
+#include "support/process.hpp"
+
+#include <promisqs/queue.hpp>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <numeric>
+#include <span>
+#include <thread>
+#include <vector>
+
+using promisqs::status;
+using promisqs_test::scoped_name;
+using queue = promisqs_test::number_queue;
+using numbers = std::vector<std::uint64_t>;
+using namespace std::chrono_literals;
+
+namespace {
+
+numbers from(std::uint64_t first, std::size_t count) {
+    numbers result(count);
+    std::iota(result.begin(), result.end(), first);
+    return result;
+}
+
+numbers popped(queue& q, std::size_t room) {
+    numbers result(room);
+    result.resize(q.pop_some(result));
+    return result;
+}
+
+promisqs::options sides(bool single) { return {.single_producer = single, .single_consumer = single}; }
+
+}  // namespace
+
+TEST_CASE("push_some pushes what fits, pop_some pops what is there") {
+    const scoped_name name("some");
+    const std::uint64_t capacity = GENERATE(1U, 2U, 3U, 5U, 8U);
+    auto q = queue::create(name, capacity, sides(GENERATE(false, true)));
+    std::uint64_t next = 1;
+    for (std::uint64_t before = 0; before <= capacity; ++before) {  // from every position, past the end of the ring
+        CAPTURE(capacity, before);
+        REQUIRE(q.push_some(from(next, before)) == before);
+        REQUIRE(popped(q, before + 1) == from(next, before));
+        next += before;
+        const numbers more = from(next, capacity + 3);
+        CHECK(q.push_some(more) == capacity);
+        CHECK(q.push_some(more) == 0);
+        CHECK(q.size() == capacity);
+        CHECK(popped(q, 1) == from(next, 1));
+        CHECK(popped(q, capacity + 3) == from(next + 1, capacity - 1));
+        CHECK(popped(q, 3).empty());
+        next += capacity + 3;
+    }
+}
+
+TEST_CASE("push_all pushes all or none") {
+    const scoped_name name("all");
+    auto q = queue::create(name, 5);
+    CHECK(q.push_all(from(1, 3)));
+    CHECK_FALSE(q.push_all(from(4, 3)));
+    CHECK(q.size() == 3);
+    CHECK(q.push_all(from(4, 2)));
+    CHECK_FALSE(q.push_all(from(9, 1)));
+    CHECK(popped(q, 9) == from(1, 5));
+    CHECK(q.push_all(from(1, 5)));
+}
+
+TEST_CASE("more messages than a queue can ever hold are refused") {
+    const scoped_name name("too-large");
+    auto q = queue::create(name, 4);
+    const numbers many = from(1, 5);
+    const auto refused = [&](auto push) {
+        promisqs_test::expect_error(promisqs::errc::batch_too_large, {name, "at most 4", "found 5"}, push);
+    };
+    refused([&] { static_cast<void>(q.push_all(many)); });
+    refused([&] { static_cast<void>(q.push_all_wait(many)); });
+    refused([&] { static_cast<void>(q.push_all_wait_for(many, 1ms)); });
+    CHECK(q.empty());
+}
+
+TEST_CASE("no messages are pushed, and popped into no room, at once") {
+    const scoped_name name("none");
+    auto q = queue::create(name, 1);
+    CHECK(q.push_some({}) == 0);
+    CHECK(q.push_all({}));
+    CHECK(q.push_all_wait({}) == status::ok);
+    CHECK(q.push_some_wait({}) == 0);
+    CHECK(q.pop_some({}) == 0);
+    CHECK(q.pop_some_wait({}) == 0);
+    REQUIRE(q.push(1));
+    CHECK(q.push_all({}));  // full
+    CHECK(q.pop() == 1U);
+}
+
+TEST_CASE("a closed queue takes no batch, and gives what is left") {
+    const scoped_name name("batch-closed");
+    auto q = queue::create(name, 4, sides(GENERATE(false, true)));
+    REQUIRE(q.push_all(from(1, 3)));
+    q.close();
+    CHECK(q.push_some(from(4, 1)) == 0);
+    CHECK_FALSE(q.push_all(from(4, 1)));
+    CHECK(q.push_all_wait(from(4, 1)) == status::closed);
+    numbers room(8);
+    CHECK(q.pop_some_wait(room) == 3);
+    CHECK(q.pop_some_wait(room) == 0);
+}
+
+TEST_CASE("batches and single messages follow each other") {
+    const scoped_name name("batch-mixed");
+    auto q = queue::create(name, 6, sides(GENERATE(false, true)));
+    for (int lap = 0; lap < 20; ++lap) {
+        REQUIRE(q.push(1));
+        REQUIRE(q.push_all(from(2, 3)));
+        REQUIRE(q.push(5));
+        REQUIRE(q.pop() == 1U);
+        REQUIRE(popped(q, 2) == from(2, 2));
+        REQUIRE(q.pop() == 4U);
+        REQUIRE(popped(q, 2) == from(5, 1));
+    }
+}
+
+TEST_CASE("a batch that fits only in part says so when its time is over") {
+    const scoped_name name("batch-time");
+    auto q = queue::create(name, 3);
+    numbers room(4);
+    CHECK(q.pop_some_wait_for(room, 1ms) == 0);
+    REQUIRE(q.push(1));
+    CHECK(q.push_all_wait_for(from(2, 3), 1ms) == status::timed_out);
+    CHECK(q.push_some_wait_for(from(2, 3), 1ms) == 2);
+    CHECK(q.push_some_wait_for(from(2, 3), 1ms) == 0);
+    CHECK(q.pop_some_wait_until(room, std::chrono::steady_clock::now() + 1h) == 3);
+}
+
+TEST_CASE("who waits for much room leaves to others what is too little for it") {
+    const scoped_name name("batch-others");
+    auto q = queue::create(name, 3);
+    REQUIRE(q.push_all(from(1, 3)));
+    std::atomic<int> ready = 0;
+    std::jthread much([&] {
+        auto mine = q;
+        mine.set_wait_policy({0, 0ns, 0ns});
+        ++ready;
+        CHECK(mine.push_all_wait(from(10, 3)) == status::ok);
+    });
+    std::jthread little([&] {
+        auto mine = q;
+        mine.set_wait_policy({0, 0ns, 0ns});
+        ++ready;
+        CHECK(mine.push_wait(20) == status::ok);
+    });
+    while (ready < 2) std::this_thread::yield();
+    CHECK(q.pop() == 1U);
+    little.join();  // whether it was asleep, or comes later
+    CHECK(q.pop() == 2U);
+    CHECK(q.pop() == 3U);
+    CHECK(q.pop() == 20U);
+    much.join();
+    CHECK(popped(q, 3) == from(10, 3));
+}
+
+TEST_CASE("the messages of a batch come out one after the other, with no others between them") {
+    const scoped_name name("batch-whole");
+    auto q = queue::create(name, 16);
+    constexpr std::uint64_t batches = 2000;
+    std::vector<std::jthread> producers;
+    for (std::uint64_t producer = 1; producer <= 2; ++producer) {
+        producers.emplace_back([&q, producer] {
+            for (std::uint64_t i = 0; i < batches; ++i) {
+                const std::array<std::uint64_t, 3> three{producer << 32 | 3 * i, producer << 32 | (3 * i + 1),
+                                                         producer << 32 | (3 * i + 2)};
+                if (q.push_all_wait(three) != status::ok) return;
+            }
+        });
+    }
+    numbers all;
+    std::array<std::uint64_t, 7> room{};
+    while (all.size() < 2 * 3 * batches) {
+        const auto got = q.pop_some_wait(room);
+        all.insert(all.end(), room.begin(), room.begin() + static_cast<std::ptrdiff_t>(got));
+    }
+    std::array<std::uint64_t, 3> next{};
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        const std::uint64_t producer = all[i] >> 32;
+        REQUIRE((all[i] & 0xFFFF'FFFF) == next.at(producer)++);
+        if (i % 3 != 0) REQUIRE(producer == all[i - 1] >> 32);
+    }
+}
+
+TEST_CASE("a batch pops up to a message that is not finished, and one that came back alone") {
+    const scoped_name name("batch-gap");
+    auto q = queue::create(name, 6);
+    REQUIRE(q.push_all(from(1, 2)));
+    {
+        promisqs_test::busy_process producer([&](auto wait) {
+            static_cast<void>(q.push_with([&](std::uint64_t& slot) {
+                slot = 3;
+                wait();
+            }));
+        });
+        REQUIRE(q.push_all(from(4, 2)));
+        CHECK(popped(q, 6) == from(1, 2));
+        CHECK(producer.finish() == 0);
+    }
+    CHECK(popped(q, 6) == from(3, 3));
+    REQUIRE(q.push_all(from(6, 2)));
+    promisqs_test::dies_popping(q);
+    promisqs_test::recovers(q, {.reaped = 2, .to_redeliver = 1});
+    CHECK(popped(q, 6) == from(7, 1));
+    CHECK(popped(q, 6) == from(6, 1));
+    promisqs_test::has_full_capacity(q);
+}

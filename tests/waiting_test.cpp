@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Waiting for messages and for room: what is returned, when, and that nobody is left asleep.
+
+#include "support/casualties.hpp"
+#include "support/catch.hpp"
+#include "support/expect_error.hpp"
+#include "support/names.hpp"
+#include "support/process.hpp"
+
+#include <promisqs/queue.hpp>
+
+#include <signal.h>
+#include <sys/mman.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+using promisqs::status;
+using promisqs::wait_policy;
+using promisqs_test::forked;
+using promisqs_test::scoped_name;
+using promisqs_test::wait_for;
+using queue = promisqs_test::number_queue;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr wait_policy at_once_asleep{0, 0ns, 0ns};
+
+/// Whether somebody has said that it is about to sleep.
+bool somebody_sleeps(const queue& q, promisqs::side whose) {
+    std::optional<promisqs::segment> object = promisqs::segment::find(q.name());
+    REQUIRE(object);
+    object->map(promisqs::layout::participants_offset, promisqs::huge_pages::never);
+    const auto& counters = object->counters();
+    const auto& word = whose == promisqs::side::consumers ? counters.consumers_wait : counters.producers_wait;
+    return (word.load() & promisqs::layout::asleep) != 0;
+}
+void await_sleeper(const queue& q, promisqs::side whose) {
+    while (!somebody_sleeps(q, whose)) std::this_thread::yield();
+}
+
+}  // namespace
+
+TEST_CASE("who waits gets at once what is there") {
+    const scoped_name name("wait-ready");
+    auto q = queue::create(name, 2);
+    std::uint64_t out = 0;
+
+    CHECK(q.push_wait(1) == status::ok);
+    CHECK(q.push_wait_for(2, 0s) == status::ok);
+    CHECK(q.pop_wait() == 1U);
+    CHECK(q.pop_wait_for(out, -1s) == status::ok);
+    CHECK(out == 2);
+    CHECK(q.push_wait_until(3, std::chrono::steady_clock::time_point::min()) == status::ok);
+    CHECK(q.pop_wait_until(std::chrono::steady_clock::time_point::max()) == 3U);
+}
+
+TEST_CASE("a wait is over when its time is, and not before") {
+    const scoped_name name("wait-time");
+    auto q = queue::create(name, 1);
+    q.set_wait_policy(GENERATE(wait_policy::balanced(), wait_policy::lowest_latency(), wait_policy::stream(),
+                               wait_policy::friendly(), at_once_asleep));
+    std::uint64_t out = 7;
+    const auto begun = std::chrono::steady_clock::now();
+
+    CHECK(q.pop_wait_for(2ms) == std::nullopt);
+    CHECK(q.pop_wait_for(out, 2ms) == status::timed_out);
+    CHECK(q.pop_wait_until(out, begun + 6ms) == status::timed_out);
+    CHECK(std::chrono::steady_clock::now() >= begun + 6ms);
+    CHECK(out == 7);
+
+    REQUIRE(q.push(1));
+    const auto full = std::chrono::steady_clock::now();
+    CHECK(q.push_wait_for(2, 2ms) == status::timed_out);
+    CHECK(q.push_wait_until(2, full + 4ms) == status::timed_out);
+    CHECK(std::chrono::steady_clock::now() >= full + 4ms);
+    CHECK(q.pop() == 1U);
+}
+
+TEST_CASE("a wait of no time, or of a negative one, looks once") {
+    const scoped_name name("wait-zero");
+    auto q = queue::create(name, 1);
+
+    CHECK(q.pop_wait_for(0s) == std::nullopt);
+    CHECK(q.pop_wait_for(-1h) == std::nullopt);
+    CHECK(q.pop_wait_until(std::chrono::steady_clock::time_point::min()) == std::nullopt);
+    REQUIRE(q.push(1));
+    CHECK(q.push_wait_for(2, 0s) == status::timed_out);
+}
+
+TEST_CASE("a time beyond all clocks is no time limit") {
+    const scoped_name name("wait-for-ever");
+    auto q = queue::create(name, 1);
+    q.set_wait_policy(at_once_asleep);
+    std::jthread consumer([&] {
+        CHECK(q.pop_wait_for(std::chrono::hours::max()) == 1U);
+        CHECK(q.pop_wait_for(std::chrono::duration<double>(std::numeric_limits<double>::max())) == 2U);
+        CHECK(q.pop_wait_until(std::chrono::steady_clock::time_point::max()) == 3U);
+    });
+    for (const std::uint64_t number : {1U, 2U, 3U}) {
+        await_sleeper(q, promisqs::side::consumers);
+        REQUIRE(q.push_wait(number) == status::ok);
+    }
+}
+
+TEST_CASE("a consumer that sleeps in another process is woken by a push") {
+    const scoped_name name("wait-push");
+    auto q = queue::create(name, 1);
+    const auto consumer = forked([&] {
+        q.set_wait_policy(at_once_asleep);
+        return q.pop_wait() == 5U ? 0 : 1;
+    });
+    await_sleeper(q, promisqs::side::consumers);
+
+    REQUIRE(q.push(5));
+
+    CHECK(wait_for(consumer) == 0);
+}
+
+TEST_CASE("a producer that sleeps in another process is woken by a pop") {
+    const scoped_name name("wait-pop");
+    auto q = queue::create(name, 1);
+    REQUIRE(q.push(1));
+    const auto producer = forked([&] {
+        q.set_wait_policy(at_once_asleep);
+        return q.push_wait(2) == status::ok ? 0 : 1;
+    });
+    await_sleeper(q, promisqs::side::producers);
+
+    SECTION("that copies") { CHECK(q.pop() == 1U); }
+    SECTION("in place") {
+        CHECK(q.pop_with([](const std::uint64_t& number) { CHECK(number == 1); }));
+    }
+    CHECK(wait_for(producer) == 0);
+    CHECK(q.pop() == 2U);
+}
+
+TEST_CASE("closing a queue wakes all who sleep") {
+    const scoped_name name("wait-close");
+    auto q = queue::create(name, 1);
+    const bool producers = GENERATE(false, true);
+    if (producers) REQUIRE(q.push(1));
+    std::vector<::pid_t> sleepers;
+    for (int i = 0; i < 4; ++i) {
+        sleepers.push_back(forked([&] {
+            q.set_wait_policy(at_once_asleep);
+            std::uint64_t out = 0;
+            return (producers ? q.push_wait(2) : q.pop_wait(out)) == status::closed ? 0 : 1;
+        }));
+    }
+    await_sleeper(q, producers ? promisqs::side::producers : promisqs::side::consumers);
+
+    q.close();
+
+    for (const auto pid : sleepers) CHECK(wait_for(pid) == 0);
+}
+
+TEST_CASE("a message that was handed back wakes a consumer") {
+    const scoped_name name("wait-back");
+    auto q = queue::create(name, 1);
+    REQUIRE(q.push(1));
+    ::pid_t sleeper = 0;
+    const auto hands_back = [&](const std::uint64_t&) {
+        sleeper = forked([&] {
+            auto mine = queue::open(name);
+            mine.set_wait_policy(at_once_asleep);
+            return mine.pop_wait() == 1U ? 0 : 1;
+        });
+        await_sleeper(q, promisqs::side::consumers);
+        throw promisqs_test::refusal("not now");
+    };
+    CHECK_THROWS_AS(q.pop_with(hands_back), promisqs_test::refusal);
+    CHECK(wait_for(sleeper) == 0);
+}
+
+TEST_CASE("who sleeps gets a message whose consumer died, with nobody to tell it") {
+    const scoped_name name("wait-death");
+    auto q = queue::create(name, 2);
+    REQUIRE(q.push(9));
+    CHECK(promisqs_test::dies_popping(q) == -SIGKILL);
+    q.set_wait_policy(at_once_asleep);
+
+    CHECK(q.pop_wait() == 9U);
+}
+
+TEST_CASE("a producer that sleeps gets the place of a consumer that died") {
+    const scoped_name name("wait-death-push");
+    auto q = queue::create(name, 1, {.max_deaths = 1});
+    REQUIRE(q.push(9));
+    CHECK(promisqs_test::dies_popping(q) == -SIGKILL);
+    q.set_wait_policy(at_once_asleep);
+
+    CHECK(q.push_wait(1) == status::ok);
+    CHECK(q.pop() == 1U);
+}
+
+TEST_CASE("a signal does not end a wait") {
+    const scoped_name name("wait-signal");
+    auto q = queue::create(name, 1);
+    struct ::sigaction ignore {};
+    ignore.sa_handler = [](int) {};
+    struct ::sigaction before {};
+    ::sigaction(SIGUSR1, &ignore, &before);  // without SA_RESTART
+    std::optional<std::uint64_t> got;
+    std::jthread consumer([&] {
+        auto mine = q;
+        mine.set_wait_policy(at_once_asleep);
+        got = mine.pop_wait();
+    });
+    await_sleeper(q, promisqs::side::consumers);
+    for (int i = 0; i < 100; ++i) ::pthread_kill(consumer.native_handle(), SIGUSR1);
+    REQUIRE(q.push(4));
+    consumer.join();
+    ::sigaction(SIGUSR1, &before, nullptr);
+    CHECK(got == 4U);
+}
+
+TEST_CASE("a killed sleeper is missed by nobody") {
+    const scoped_name name("wait-killed");
+    auto q = queue::create(name, 1);
+    const auto sleeper = [&] {
+        return forked([&] {
+            auto mine = queue::open(name);
+            mine.set_wait_policy(at_once_asleep);
+            return mine.pop_wait() ? 0 : 1;
+        });
+    };
+    const auto victim = sleeper();
+    await_sleeper(q, promisqs::side::consumers);
+    const auto other = sleeper();
+    ::kill(victim, SIGKILL);
+    CHECK(wait_for(victim) == -SIGKILL);
+
+    REQUIRE(q.push(1));
+
+    CHECK(wait_for(other) == 0);
+    REQUIRE(q.push(2));  // nobody sleeps any more
+    REQUIRE_FALSE(q.push(3));
+    CHECK_FALSE(somebody_sleeps(q, promisqs::side::consumers));
+}
+
+TEST_CASE("a push that finds nobody asleep leaves the wait word alone, and one useless look for sleepers is the last") {
+    const scoped_name name("wait-word");
+    auto q = queue::create(name, 2);
+    q.set_wait_policy(at_once_asleep);
+    CHECK(q.pop_wait_for(100ms) == std::nullopt);
+    CHECK(somebody_sleeps(q, promisqs::side::consumers));  // for all that others know
+
+    REQUIRE(q.push(1));
+
+    CHECK_FALSE(somebody_sleeps(q, promisqs::side::consumers));
+}
+
+TEST_CASE("waiting inside a callable of the same queue is refused") {
+    const scoped_name name("wait-nested");
+    auto q = queue::create(name, 2);
+    REQUIRE(q.push(1));
+    promisqs_test::expect_error(promisqs::errc::in_callable, {name}, [&] {
+        q.pop_with([&](const std::uint64_t&) { static_cast<void>(q.pop_wait_for(1ms)); });
+    });
+    CHECK(q.pop() == 1U);
+}
+
+TEST_CASE("a copy of a handle waits as it does") {
+    const scoped_name name("wait-copy");
+    auto q = queue::create(name, 2);
+    q.set_wait_policy(wait_policy::stream());
+    CHECK(queue(q).waits_by().pauses == wait_policy::stream().pauses);
+    CHECK(queue::open(name).waits_by().pauses == wait_policy::balanced().pauses);
+}
+
+namespace {
+
+/// So many producers and consumers, all by waiting; each message arrives once.
+void exchange(queue& q, int producers, int consumers, std::uint64_t each, const wait_policy& policy) {
+    std::atomic<std::uint64_t> sum = 0;
+    std::atomic<std::uint64_t> count = 0;
+    {
+        std::vector<std::jthread> threads;
+        std::atomic<int> producing = producers;
+        for (int i = 0; i < consumers; ++i) {
+            threads.emplace_back([&] {
+                auto mine = q;
+                mine.set_wait_policy(policy);
+                while (const auto number = mine.pop_wait()) sum += *number, ++count;
+            });
+        }
+        for (int i = 0; i < producers; ++i) {
+            threads.emplace_back([&] {
+                auto mine = q;
+                mine.set_wait_policy(policy);
+                for (std::uint64_t n = 1; n <= each; ++n) {
+                    if (mine.push_wait(n) != status::ok) ++sum;
+                }
+                if (--producing == 0) mine.close();
+            });
+        }
+    }
+    const auto all = static_cast<std::uint64_t>(producers) * each;
+    CHECK(count == all);
+    CHECK(sum == all * (each + 1) / 2);
+}
+
+}  // namespace
+
+TEST_CASE("nobody is left asleep, whoever waits for whom") {
+    const scoped_name name("wait-many");
+    const auto policy = GENERATE(wait_policy::friendly(), wait_policy::balanced(), at_once_asleep);
+    const std::uint64_t capacity = GENERATE(1U, 2U, 7U);
+    const auto [producers, consumers] = GENERATE(std::pair(1, 1), std::pair(3, 1), std::pair(1, 3), std::pair(3, 3));
+    const bool single = producers == 1 && consumers == 1 && capacity != 2;
+    auto q = queue::create(name, capacity, {.single_producer = single, .single_consumer = single});
+    exchange(q, producers, consumers, 3000, policy);
+}
