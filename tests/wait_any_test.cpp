@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Waiting for any of several queues, by a call, and by a file descriptor.
+
+#include "support/casualties.hpp"
+#include "support/catch.hpp"
+#include "support/expect_error.hpp"
+#include "support/names.hpp"
+#include "support/process.hpp"
+
+#include <promisqs/queue.hpp>
+#include <promisqs/ready_event.hpp>
+#include <promisqs/wait_any.hpp>
+
+#include <fcntl.h>
+#include <poll.h>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <thread>
+#include <vector>
+
+using promisqs::ready_event;
+using promisqs::status;
+using promisqs::wait_any;
+using promisqs_test::forked;
+using promisqs_test::scoped_name;
+using promisqs_test::wait_for;
+using queue = promisqs_test::number_queue;
+using letters = promisqs::shmem_queue<char>;
+using which = std::optional<std::size_t>;
+using namespace std::chrono_literals;
+
+namespace {
+
+bool somebody_sleeps(const queue& q) {
+    auto object = promisqs::segment::find(q.name());
+    REQUIRE(object);
+    object->map(promisqs::layout::participants_offset, promisqs::huge_pages::never);
+    return (object->counters().consumers_wait.load() & promisqs::layout::asleep) != 0;
+}
+void await_sleeper(const queue& q) {
+    while (!somebody_sleeps(q)) std::this_thread::yield();
+}
+
+bool readable(int descriptor, int milliseconds) {
+    ::pollfd one{descriptor, POLLIN, 0};
+    return ::poll(&one, 1, milliseconds) == 1;
+}
+
+}  // namespace
+
+TEST_CASE("the first queue that has a message, or is closed and drained, is ready") {
+    const scoped_name first("any-1"), second("any-2");
+    auto a = queue::create(first, 2);
+    auto b = letters::create(second, 2, {.single_producer = true, .single_consumer = true});
+    CHECK(wait_any(a, b, 0s) == std::nullopt);
+    REQUIRE(b.push('x'));
+    CHECK(wait_any(a, b) == which(1));
+    REQUIRE(a.push(1));
+    CHECK(wait_any(a, b, 1h) == which(0));
+    CHECK(wait_any(b, a, std::chrono::steady_clock::time_point::max()) == which(0));
+    CHECK(a.size() == 1);  // nothing was popped
+    REQUIRE(a.pop() == 1U);
+    REQUIRE(b.pop() == 'x');
+    b.close();
+    CHECK(wait_any(a, b) == which(1));
+    CHECK(b.pop() == std::nullopt);
+}
+
+TEST_CASE("waiting for any of several queues is over when the time is, and not before") {
+    const scoped_name first("any-time-1"), second("any-time-2");
+    auto a = queue::create(first, 2);
+    auto b = queue::create(second, 2);
+    const auto begun = std::chrono::steady_clock::now();
+    CHECK(wait_any(a, b, 3ms) == std::nullopt);
+    CHECK(wait_any(a, b, begun + 6ms) == std::nullopt);
+    CHECK(std::chrono::steady_clock::now() >= begun + 6ms);
+}
+
+TEST_CASE("who sleeps on several queues is woken by a push into, or the closing of, any") {
+    const scoped_name first("any-sleep-1"), second("any-sleep-2");
+    auto a = queue::create(first, 2);
+    const bool single = GENERATE(false, true);
+    auto b = queue::create(second, 2, {.single_producer = single});
+    const bool closes = GENERATE(false, true);
+    const auto sleeper = forked([&] { return wait_any(a, b) == which(1) ? 0 : 1; });
+    await_sleeper(b);
+    if (closes) b.close();
+    if (!closes) REQUIRE(b.push(1));
+    CHECK(wait_for(sleeper) == 0);
+}
+
+TEST_CASE("a message is not left to one who only looks for it") {
+    const scoped_name name("any-baton");
+    auto q = queue::create(name, 2);
+    promisqs_test::signal_pipe end;
+    const auto looker = forked([&] {
+        const bool seen = wait_any(q) == which(0);
+        end.wait();
+        return seen ? 0 : 1;
+    });
+    await_sleeper(q);
+    const auto popper = forked([&] {
+        auto mine = queue::open(name);
+        mine.set_wait_policy({0, 0ns, 0ns});
+        return mine.pop_wait() == 1U ? 0 : 1;
+    });
+    while (q.stats().participants.empty()) std::this_thread::yield();
+    REQUIRE(q.push(1));
+    CHECK(wait_for(popper) == 0);
+    end.send();
+    wait_for(looker);
+}
+
+TEST_CASE("a message whose consumer died makes its queue ready") {
+    const scoped_name name("any-death");
+    auto q = queue::create(name, 2);
+    REQUIRE(q.push(1));
+    promisqs_test::dies_popping(q);
+    CHECK(wait_any(q) == which(0));
+    CHECK(q.pop() == 1U);
+}
+
+TEST_CASE("as many queues as there are at run time can be waited for, up to what the system can") {
+    const scoped_name name("any-many");
+    std::vector<queue> all(127, queue::create(name, 2));
+    const std::span<const queue> queues(all);
+    CHECK(wait_any(queues, 1ms) == std::nullopt);
+    REQUIRE(all[5].push(1));
+    CHECK(wait_any(queues, 1h) == which(0));  // they are all the same
+    all.push_back(all[0]);
+    promisqs_test::expect_error(promisqs::errc::invalid_options, {name, "at most 127", "127 others"},
+                                [&] { static_cast<void>(wait_any(std::span<const queue>(all), 1ms)); });
+}
+
+TEST_CASE("the descriptor is readable when there are messages, again when not all were popped, and at the end") {
+    const scoped_name name("event");
+    auto q = queue::create(name, 8);
+    ready_event event(q);
+    CHECK_FALSE(readable(event.descriptor(), 20));
+    REQUIRE(q.push(1));
+    REQUIRE(q.push(2));
+    CHECK(readable(event.descriptor(), -1));
+    CHECK(readable(event.descriptor(), -1));
+    CHECK(q.pop() == 1U);
+    event.rearm();
+    CHECK(readable(event.descriptor(), -1));
+    CHECK(q.pop() == 2U);
+    event.rearm();
+    CHECK_FALSE(readable(event.descriptor(), 20));
+    q.close();
+    CHECK(readable(event.descriptor(), -1));
+}
+
+TEST_CASE("by poll and rearm, nothing is missed") {
+    const scoped_name name("event-stream");
+    auto q = queue::create(name, 4);
+    constexpr std::uint64_t count = 3000;
+    std::jthread producer([&] {
+        for (std::uint64_t i = 1; i <= count; ++i) {
+            if (q.push_wait(i) != status::ok) return;
+        }
+        q.close();
+    });
+    ready_event event(q);
+    std::uint64_t expected = 1;
+    for (status last = status::ok; last != status::closed;) {
+        REQUIRE(readable(event.descriptor(), -1));
+        std::uint64_t out = 0;
+        while ((last = q.try_pop(out)) == status::ok) REQUIRE(out == expected++);
+        event.rearm();
+    }
+    CHECK(expected == count + 1);
+}
+
+TEST_CASE("the descriptor is not inherited by other programs, and its thread ends with it") {
+    const scoped_name name("event-end");
+    auto q = queue::create(name, 4);
+    for (const bool signalled : {false, true}) {
+        ready_event event(q);
+        CHECK((::fcntl(event.descriptor(), F_GETFD) & FD_CLOEXEC) != 0);
+        if (signalled) REQUIRE(q.push(1));
+        if (signalled) CHECK(readable(event.descriptor(), -1));
+    }
+}
