@@ -6,6 +6,7 @@
 
 #include "support/account.hpp"
 #include "support/catch.hpp"
+#include "support/kill_all_over.hpp"
 #include "support/names.hpp"
 #include "support/process.hpp"
 #include "support/raw_object.hpp"
@@ -31,11 +32,16 @@
 using promisqs::status;
 using promisqs_test::call_trace;
 using promisqs_test::expect;
+using promisqs_test::expect_intact;
+using promisqs_test::expect_only_the_living;
 using promisqs_test::few_participants;
+using promisqs_test::kill_all_over;
+using promisqs_test::names_of_rescuers;
 using promisqs_test::numbered;
 using promisqs_test::numbers;
 using promisqs_test::position_reader;
 using promisqs_test::raw_object;
+using promisqs_test::rescuer;
 using promisqs_test::ring_call;
 using promisqs_test::scoped_name;
 using promisqs_test::step_through;
@@ -45,14 +51,6 @@ using promisqs_test::trials;
 using queue = promisqs_test::numbered_queue;
 
 namespace {
-
-// Who finds out that the victim is dead, and settles what it has left.
-enum class rescuer {
-    recover,     // a survivor that calls recover()
-    stuck_user,  // a survivor that goes on pushing and popping, and knows nothing
-    newcomer     // somebody who opens the queue
-};
-constexpr const char* names_of_rescuers[] = {"recover()", "a stuck user", "a newcomer"};
 
 struct setting {
     std::uint64_t capacity;
@@ -261,95 +259,6 @@ TEST_CASE("killed at every instruction of a peek") { kill_everywhere("peek"); }
 // call, and in between at every so many instructions, about so many in all; at every instruction if PROMISQS_EVERY_INSTRUCTION
 // is set.
 namespace {
-
-std::size_t stride_of(const call_trace& trace) {
-    constexpr std::size_t most_places = 250;
-    return std::getenv("PROMISQS_EVERY_INSTRUCTION") != nullptr ? 1 : trace.stride_for(most_places);
-}
-
-/// Kills victims of `start()` in turn; `check(rescuer)` looks at what the last one left.
-/// `finished()` does after one that was not killed.
-template <class Start, class Finished, class Check>
-void kill_all_over(const scoped_name& name, const std::string& what, std::size_t phase, Start start, Finished finished,
-                   Check check) {
-    trials all;
-    {
-        // What a process sets up with its first queue is set up in this one, so that all victims inherit it.
-        const scoped_name first("first");
-        auto q = queue::create(first, 1);
-        promisqs_test::register_at(q);
-        static_cast<void>(queue::open(first).recover());
-    }
-    const auto record = [&] {
-        call_trace result;
-        const bool recorded = all.make(name.path(), what + ", not killed", [&] {
-            auto victim = start();
-            result = victim->record();
-            expect(victim->finish() == 0, "the victim that was not killed failed");
-            victim.reset();
-            finished();
-        });
-        REQUIRE(recorded);
-        return result;
-    };
-    call_trace trace = record();
-    for (int i = 0; i < 2; ++i) {
-        auto another = record();
-        if (another.size() < trace.size()) trace = std::move(another);
-    }
-    std::size_t missed = 0;
-    std::size_t in_a_row = 0;
-    std::size_t turn = phase;
-    for (const std::size_t i : trace.places(stride_of(trace), phase)) {
-        const auto who = static_cast<rescuer>(turn++ % 3);
-        const std::string trial = what + ", killed after " + std::to_string(i) + " of " + std::to_string(trace.size()) +
-                                  " instructions, found by " + names_of_rescuers[static_cast<std::size_t>(who)];
-        all.make(name.path(), trial, [&] {
-            auto victim = start();
-            const bool reached = victim->advance(i, trace);  // or it took another path, and is over
-            in_a_row = reached ? 0 : in_a_row + 1;
-            if (!reached) ++missed;
-            victim->kill();
-            victim.reset();
-            check(who);
-        });
-        if (in_a_row == 3) {  // that is the path now
-            trace = record();
-            in_a_row = 0;
-        }
-    }
-    CHECK(missed * 2 <= all.made());
-    if (std::getenv("PROMISQS_SHOW_TRIALS") != nullptr) {
-        WARN(what << ": " << trace.size() << " instructions, " << trace.system_calls() << " system calls, "
-                  << all.made() << " trials, " << missed << " of them missed");
-    }
-}
-
-/// Nobody takes part but those who are alive, `count` of them, and there is nothing left to be settled.
-void expect_only_the_living(queue& q, std::size_t count) {
-    const auto report = q.recover();
-    expect(report.slots_voided + report.messages_to_redeliver + report.messages_dropped + report.left_for_later == 0,
-           "something was left to be recovered after all was well");
-    const auto stats = q.stats();
-    expect(stats.participants.size() == count,
-           "there are " + std::to_string(stats.participants.size()) + " participants");
-    for (const auto& one : stats.participants) expect(one.alive, "a participant is dead, and still there");
-}
-
-/// What waits comes out, to a rescuer who has `mine` open; then the queue works, to its full capacity.
-void expect_intact(const scoped_name& name, queue& mine, const numbers& waiting, rescuer who) {
-    numbers out;
-    if (who == rescuer::newcomer) {
-        auto newcomer = queue::open(name);
-        out = promisqs_test::drain(newcomer);
-    } else {
-        if (who == rescuer::recover) static_cast<void>(mine.recover());
-        out = promisqs_test::drain(mine);
-    }
-    expect(out == waiting, "waiting " + text_of(waiting) + ", found " + text_of(out));
-    promisqs_test::expect_full_capacity(mine);
-    expect_only_the_living(mine, 1);
-}
 
 // What was left by others who died before, for the victim to settle.
 struct deaths_before {

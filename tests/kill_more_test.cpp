@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Killed all over the calls that wait, that wake, that move several messages, and that claim by plain stores.
+
+#include "support/account.hpp"
+#include "support/catch.hpp"
+#include "support/kill_all_over.hpp"
+#include "support/names.hpp"
+#include "support/process.hpp"
+#include "support/single_step.hpp"
+
+#include <promisqs/queue.hpp>
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+using promisqs::status;
+using promisqs_test::expect;
+using promisqs_test::expect_full_capacity;
+using promisqs_test::expect_intact;
+using promisqs_test::expect_only_the_living;
+using promisqs_test::few_participants;
+using promisqs_test::forked;
+using promisqs_test::fresh_number;
+using promisqs_test::kill_all_over;
+using promisqs_test::numbered;
+using promisqs_test::numbers;
+using promisqs_test::rescuer;
+using promisqs_test::scoped_name;
+using promisqs_test::shared_answer;
+using promisqs_test::step_through;
+using promisqs_test::stepped_process;
+using promisqs_test::text_of;
+using promisqs_test::wait_for;
+using queue = promisqs_test::numbered_queue;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr promisqs::wait_policy at_once_asleep{0, 0ns, 0ns};
+
+void await_sleeper(const queue& q) {
+    auto object = promisqs::segment::find(q.name());
+    object->map(promisqs::layout::participants_offset, promisqs::huge_pages::never);
+    while ((object->counters().consumers_wait.load() & promisqs::layout::asleep) == 0) promisqs::platform::yield();
+}
+
+// All that waits, found by whoever it is.
+numbers found_by(rescuer who, const scoped_name& name, queue& mine) {
+    if (who == rescuer::newcomer) {
+        auto newcomer = queue::open(name);
+        return promisqs_test::drain(newcomer);
+    }
+    if (who == rescuer::recover) static_cast<void>(mine.recover());
+    return promisqs_test::drain(mine);
+}
+
+// The first so many.
+bool begins_with(const numbers& all, const numbers& first) {
+    return first.size() <= all.size() && std::equal(first.begin(), first.end(), all.begin());
+}
+
+// A victim that wants to wait, and does not get anything.
+void kill_in_vain_wait(bool producer) {
+    const scoped_name name("kill-wait");
+    auto mine = queue::create(name, 2, few_participants);
+    promisqs_test::register_at(mine);
+    numbers before;
+    const auto start = [&] {
+        auto victim = std::make_unique<stepped_process>([&] {
+            auto q = queue::open(name);
+            q.set_wait_policy(at_once_asleep);
+            promisqs_test::register_at(q);
+            const numbered in = numbered::make(1);
+            numbered out{};
+            status result{};
+            step_through([&] { result = producer ? q.push_wait_for(in, 15ms) : q.pop_wait_for(out, 15ms); });
+            return result == status::timed_out ? 0 : 1;
+        });
+        before = promisqs_test::put_in(mine, producer ? 2 : 0);
+        return victim;
+    };
+    const auto check = [&](rescuer who) { expect_intact(name, mine, before, who); };
+    kill_all_over(
+        name, producer ? "push_wait_for" : "pop_wait_for", 0, start, [&] { check(rescuer::recover); }, check);
+}
+
+// A victim that pushes while a consumer sleeps: which must wake up, at the latest when somebody else pushes.
+void kill_while_waking() {
+    const scoped_name name("kill-wake");
+    auto mine = queue::create(name, 2, few_participants);
+    promisqs_test::register_at(mine);
+    shared_answer answer;
+    ::pid_t sleeper = 0;
+    std::uint64_t number = 0;
+    const auto start = [&] {
+        number = fresh_number();
+        auto victim = std::make_unique<stepped_process>([&] {
+            auto q = queue::open(name);
+            promisqs_test::register_at(q);
+            const numbered in = numbered::make(number);
+            bool done = false;
+            step_through([&] { done = q.push(in); });
+            return done ? 0 : 1;
+        });
+        sleeper = forked([&] {
+            auto q = queue::open(name);
+            q.set_wait_policy(at_once_asleep);
+            return q.pop_wait(answer->message) == status::ok ? 0 : 1;
+        });
+        await_sleeper(mine);
+        return victim;
+    };
+    const auto check = [&](rescuer who) {
+        const std::uint64_t ours = fresh_number();
+        expect(mine.push_wait(numbered::make(ours)) == status::ok, "a push into an open queue failed");
+        expect(wait_for(sleeper) == 0, "the sleeper failed");
+        const std::uint64_t got = promisqs_test::number_of(answer->message);
+        expect(got == number || got == ours, "the sleeper got " + std::to_string(got));
+        expect_intact(name, mine, got == number ? numbers{ours} : numbers{}, who);
+    };
+    kill_all_over(
+        name, "push, while a consumer sleeps", 0, start, [&] { check(rescuer::recover); }, check);
+}
+
+struct batch_setting {
+    std::uint64_t capacity;
+    std::uint64_t filling;  // messages that wait
+    bool single;            // sides, of which the victim has one
+};
+
+// A victim that pushes three at once. Each is there, or not; none that was claimed after one that is missing, because it writes them in
+// order.
+void kill_in_push_of_three(const batch_setting& how) {
+    const scoped_name name("kill-push-3");
+    promisqs::options wanted = few_participants;
+    wanted.single_producer = how.single;
+    auto keeper = queue::create(name, how.capacity, wanted);
+    std::optional<queue> mine;
+    numbers before;
+    numbers all;
+    const auto start = [&] {
+        before.clear();
+        all.clear();
+        for (std::uint64_t i = 0; i < how.filling; ++i) before.push_back(fresh_number());
+        for (int i = 0; i < 3; ++i) all.push_back(fresh_number());
+        return std::make_unique<stepped_process>([&] {
+            auto q = queue::open(name);
+            for (const std::uint64_t number : before) {
+                if (!q.push(numbered::make(number))) return 1;
+            }
+            std::array<numbered, 3> in{};
+            std::transform(all.begin(), all.end(), in.begin(), numbered::make);
+            std::uint64_t done = 0;
+            step_through([&] { done = q.push_some(in); });
+            return done == std::min<std::uint64_t>(3, how.capacity - how.filling) ? 0 : 2;
+        });
+    };
+    const auto check = [&](rescuer who) {
+        mine.emplace(queue::open(name));
+        numbers out = found_by(who, name, *mine);
+        expect(begins_with(out, before), "waiting " + text_of(before) + ", found " + text_of(out));
+        out.erase(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(before.size()));
+        expect(begins_with(all, out), "the victim's " + text_of(all) + ", found " + text_of(out));
+        expect_full_capacity(*mine);
+        expect_only_the_living(*mine, 1);
+        mine.reset();
+    };
+    kill_all_over(
+        name, how.single ? "push_some of a single producer" : "push_some", how.filling, start,
+        [&] { check(rescuer::recover); }, check);
+}
+
+// A victim that pops three at once. Each is delivered to somebody else, later than the others, or was released, in order.
+void kill_in_pop_of_three(const batch_setting& how) {
+    const scoped_name name("kill-pop-3");
+    promisqs::options wanted = few_participants;
+    wanted.single_consumer = how.single;
+    wanted.single_producer = how.single;
+    auto keeper = queue::create(name, how.capacity, wanted);
+    std::optional<queue> mine;
+    numbers before;
+    const auto start = [&] {
+        auto victim = std::make_unique<stepped_process>([&] {
+            auto q = queue::open(name);
+            std::array<numbered, 3> out{};
+            static_cast<void>(q.pop_some(out));  // so that it is known
+            std::uint64_t done = 0;
+            step_through([&] { done = q.pop_some(out); });
+            return done > 0 ? 0 : 2;
+        });
+        auto filler = queue::open(name);
+        before = promisqs_test::put_in(filler, how.filling);
+        return victim;
+    };
+    const auto check = [&](rescuer who) {
+        mine.emplace(queue::open(name));
+        const numbers out = found_by(who, name, *mine);
+        const numbers rest(before.begin() + 3, before.end());
+        numbers again;
+        for (const std::uint64_t number : out) {
+            expect(promisqs_test::holds(before, number), "found " + std::to_string(number));
+            if (!promisqs_test::holds(rest, number)) again.push_back(number);
+        }
+        expect(out.size() == again.size() + rest.size() || out == before,
+               "waiting " + text_of(before) + ", found " + text_of(out));
+        expect(std::ranges::is_sorted(again), "delivered again " + text_of(again));
+        expect(again.empty() || rest.empty() || promisqs_test::holds(again, before[before.size() - rest.size() - 1]),
+               "released out of order: waiting " + text_of(before) + ", found " + text_of(out));
+        expect_full_capacity(*mine);
+        expect_only_the_living(*mine, 1);
+        mine.reset();
+    };
+    kill_all_over(
+        name, how.single ? "pop_some of a single consumer" : "pop_some", how.filling, start,
+        [&] { check(rescuer::recover); }, check);
+}
+
+}  // namespace
+
+TEST_CASE("killed in a wait that nobody ends") {
+    SKIP_IF_STEPPING_IS_REFUSED();
+    kill_in_vain_wait(false);
+    kill_in_vain_wait(true);
+}
+
+TEST_CASE("killed in a push while a consumer sleeps") {
+    SKIP_IF_STEPPING_IS_REFUSED();
+    kill_while_waking();
+}
+
+TEST_CASE("killed in a push of several at once") {
+    SKIP_IF_STEPPING_IS_REFUSED();
+    kill_in_push_of_three({3, 0, false});
+    kill_in_push_of_three({8, 2, false});
+    kill_in_push_of_three({4, 2, true});
+    kill_in_push_of_three({8, 3, true});
+}
+
+TEST_CASE("killed in a pop of several at once") {
+    SKIP_IF_STEPPING_IS_REFUSED();
+    kill_in_pop_of_three({3, 3, false});
+    kill_in_pop_of_three({8, 5, false});
+    kill_in_pop_of_three({3, 3, true});
+}
