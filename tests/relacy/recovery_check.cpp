@@ -11,6 +11,7 @@ namespace {
 template <std::uint64_t Capacity, std::uint32_t Participants>
 struct mortal_ring : number_ring<Capacity> {
     using base = number_ring<Capacity>;
+    using base::base;
     static constexpr std::uint64_t first() { return shared_words<Capacity>::first_ticket(); }
 
     // Where messages go that cost too many consumers. They are copied before it is sure that they can be had.
@@ -47,6 +48,9 @@ struct mortal_ring : number_ring<Capacity> {
     template <class Body>
     void live_and_die(const Body& body) {
         const bool alive = run_until_killed(any_of(40), body);
+        participant& me = table[rl::thread_index()];
+        me.push_count.tell_nobody();
+        me.pop_count.tell_nobody();
         if (!alive) ++killed;
         if (!alive || any_of(2) == 0) table.bury();
     }
@@ -54,34 +58,6 @@ struct mortal_ring : number_ring<Capacity> {
     void try_to_push(participant& me, std::uint64_t number, unsigned attempts) {
         for (unsigned i = 0; i < attempts && this->push(me, number) != outcome::ok; ++i) yield();
     }
-    // Two messages by one claim, as batches are to be: the count is announced before the first ticket, and read after it.
-    bool push_two(participant& me, std::uint64_t number) {
-        const auto& space = this->ring.space();
-        std::uint64_t first = this->shared.tail.load(std::memory_order_relaxed);
-        const std::uint64_t second = space.next(first);
-        for (const std::uint64_t ticket : {first, second}) {
-            if (this->ring.stamp_of(ticket).load(std::memory_order_acquire) != space.lap(ticket)) return false;
-        }
-        me.push_count.store(2, std::memory_order_release);
-        me.push_intent.store(first, std::memory_order_release);
-        if (!this->shared.tail.compare_exchange_strong(first, space.next(second), std::memory_order_seq_cst,
-                                                       std::memory_order_relaxed)) {
-            me.push_intent.store(promisqs::layout::no_ticket, std::memory_order_release);
-            return false;
-        }
-        for (const std::uint64_t ticket : {first, second}) {
-            const claim mine{ticket, space.lap(ticket)};
-            this->element(mine).fill(number);
-            this->ring.publish(mine);
-            ++this->pushed[number++];
-        }
-        return true;
-    }
-    bool push_one_after_two(participant& me, std::uint64_t number) {
-        me.push_count.store(1, std::memory_order_release);
-        return this->push(me, number) == outcome::ok;
-    }
-
     void try_to_pop(participant& me, unsigned attempts) {
         for (unsigned i = 0; i < attempts; ++i) {
             claim mine;
@@ -195,7 +171,7 @@ struct a_batch_is_not_robbed : suite<a_batch_is_not_robbed, 2> {
         participant& me = numbers.table[index];
         if (index == 0) {
             RL_ASSERT(numbers.push_two(me, 1));
-            RL_ASSERT(numbers.push_one_after_two(me, 3));
+            RL_ASSERT(numbers.push(me, 3) == outcome::ok);
             RL_ASSERT(numbers.push_two(me, 4));
         } else {
             while (numbers.pushed[5] == 0) numbers.recover(me);
@@ -220,7 +196,7 @@ struct half_a_batch_is_survived : suite<half_a_batch_is_survived<Capacity>, 3> {
         if (index == 0) {
             numbers.live_and_die([&] {
                 for (unsigned i = 0; i < 3 && !numbers.push_two(me, 1); ++i) yield();
-                for (unsigned i = 0; i < 3 && !numbers.push_one_after_two(me, 3); ++i) yield();
+                numbers.try_to_push(me, 3, 3);
             });
         } else if (index == 1) {
             numbers.try_to_push(me, 4, 2);
@@ -238,6 +214,100 @@ struct half_a_batch_is_survived : suite<half_a_batch_is_survived<Capacity>, 3> {
     }
 
     mortal_ring<Capacity, 3> numbers;
+};
+
+// Nor is one that pops two at once; and if it is killed, each of the two is delivered to it, or to somebody else.
+struct a_consumer_of_two_is_not_robbed : suite<a_consumer_of_two_is_not_robbed, 2> {
+    a_consumer_of_two_is_not_robbed() {
+        for (unsigned i = 0; i < 2; ++i) numbers.table.plant(i, i);
+        for (std::uint64_t number = 1; number <= 5; ++number) {
+            RL_ASSERT(numbers.push(numbers.table[0], number) == outcome::ok);
+        }
+        std::uint64_t ticket = numbers.first();
+        for (unsigned i = any_of(4); i > 0; --i) ticket = numbers.ring.space().next(ticket);
+        numbers.table[2].pop_count.store(1 + any_of(2), std::memory_order_relaxed);
+        numbers.table[2].pop_intent.store(ticket, std::memory_order_relaxed);
+    }
+    void run(unsigned index) {
+        participant& me = numbers.table[index];
+        if (index == 0) {
+            std::uint64_t number = 0;
+            RL_ASSERT(numbers.pop_two(me) == 2);
+            RL_ASSERT(numbers.pop(me, number) == outcome::ok);
+            RL_ASSERT(numbers.pop_two(me) == 2);
+        } else {
+            while (numbers.total < 5) numbers.recover(me);
+        }
+    }
+    void in_the_end() {
+        RL_ASSERT(numbers.returned == 0);
+        numbers.settle(numbers.table[1]);
+    }
+
+    mortal_ring<5, 3> numbers;
+};
+
+template <std::uint64_t Capacity>
+struct half_a_popped_batch_is_survived : suite<half_a_popped_batch_is_survived<Capacity>, 3> {
+    half_a_popped_batch_is_survived() {
+        for (unsigned i = 0; i < 3; ++i) numbers.table.plant(i, i);
+        RL_ASSERT(numbers.push_two(numbers.table[0], 1));
+    }
+    void run(unsigned index) {
+        participant& me = numbers.table[index];
+        if (index == 0) {
+            numbers.live_and_die([&] {
+                for (unsigned i = 0; i < 3; ++i) {
+                    static_cast<void>(numbers.pop_two(me));
+                    yield();
+                }
+            });
+        } else if (index == 1) {
+            numbers.try_to_push(me, 3, 2);
+            static_cast<void>(numbers.pop_two(me));
+        } else {
+            for (unsigned i = 0; i < 3; ++i) {
+                numbers.recover(me);
+                numbers.try_to_pop(me, 1);
+            }
+        }
+    }
+    void in_the_end() {
+        numbers.settle(numbers.table[2]);
+        RL_ASSERT(numbers.returned <= 2 * numbers.killed && numbers.voided == 0);
+    }
+
+    mortal_ring<Capacity, 3> numbers;
+};
+
+// A declared producer, and a declared consumer, which claim by plain stores, are killed before any of their operations, and
+// somebody else takes their place.
+template <std::uint64_t Capacity>
+struct single_sides_are_survived : suite<single_sides_are_survived<Capacity>, 3> {
+    single_sides_are_survived() {
+        for (unsigned i = 0; i < 3; ++i) numbers.table.plant(i, i);
+    }
+    void run(unsigned index) {
+        participant& me = numbers.table[index];
+        if (index == 0) {
+            numbers.live_and_die([&] {
+                for (std::uint64_t number = 1; number <= 3; ++number) numbers.try_to_push(me, number, 3);
+            });
+        } else if (index == 1) {
+            numbers.live_and_die([&] { numbers.try_to_pop(me, 4); });
+        } else {
+            for (unsigned i = 0; i < 3; ++i) {
+                numbers.recover(me);
+                yield();
+            }
+        }
+    }
+    void in_the_end() {
+        numbers.settle(numbers.table[2]);
+        RL_ASSERT(numbers.voided + numbers.returned <= numbers.killed);
+    }
+
+    mortal_ring<Capacity, 3> numbers{promisqs::single_sides{true, true}};
 };
 
 struct a_consumer_is_not_robbed : suite<a_consumer_is_not_robbed, 2> {
@@ -504,6 +574,13 @@ int main(int argc, char** argv) {
             "killed in the middle of two at once, each is there or not, in two slots", 50'000),
         random_runs<half_a_batch_is_survived<3>>(
             "killed in the middle of two at once, each is there or not, in three slots", 50'000),
+        random_runs<a_consumer_of_two_is_not_robbed>("a consumer of two at once that goes on is not robbed", 100'000),
+        random_runs<half_a_popped_batch_is_survived<2>>(
+            "killed in the middle of popping two at once, each is had or comes back, in two slots", 50'000),
+        random_runs<half_a_popped_batch_is_survived<3>>(
+            "killed in the middle of popping two at once, each is had or comes back, in three slots", 50'000),
+        random_runs<single_sides_are_survived<1>>("killed single sides are survived, in one slot", 50'000),
+        random_runs<single_sides_are_survived<2>>("killed single sides are survived, in two slots", 50'000),
         random_runs<a_consumer_is_not_robbed>("a consumer that goes on is not robbed", 300'000),
         random_runs<the_dead_are_settled<1>>("what a dead one holds is settled while others go on, in one slot",
                                              50'000),

@@ -30,6 +30,7 @@
 #include <streambuf>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wall"
@@ -194,6 +195,14 @@ inline std::uint64_t word::fetch_or(std::uint64_t bits, std::memory_order order,
     me.step();
     me.before(*this, releases(order));
     return value_.fetch_or(bits, relacys(order), debug_info(at));
+}
+
+/// What `platform::full_barrier` is.
+inline void full_barrier(const where& at = where::current()) {
+    auto& me = simulated_thread::current();
+    me.step();
+    me.flush();
+    rl::atomic_thread_fence(rl::mo_seq_cst, debug_info(at));
 }
 
 /// Lets others go on; without it, relacy takes a thread that waits for one that loops for ever.

@@ -56,12 +56,33 @@ private:
     std::array<std::uint64_t, 2> copy_{};  // one thread peeks
 };
 
+/// A word that says when it is about to be stored to: what was done before is done.
+class announced_word : public word {
+public:
+    using word::word;
+    void store(std::uint64_t desired, std::memory_order order, where at = where::current()) {
+        if (tell_ != nullptr) tell_(whom_);
+        word::store(desired, order, at);
+    }
+    /// Calls it from now on. Not a std::function: its thread may be killed, or its object be gone.
+    template <class Listener>
+    void before_store(Listener& listener) {
+        whom_ = &listener;
+        tell_ = [](void* whom) { (*static_cast<Listener*>(whom))(); };
+    }
+    void tell_nobody() { tell_ = nullptr; }
+
+private:
+    void (*tell_)(void*) = nullptr;
+    void* whom_ = nullptr;
+};
+
 struct participant {
     word occupied{1};
-    word push_intent{promisqs::layout::no_ticket};
-    word push_count{1};
-    word pop_intent{promisqs::layout::no_ticket};
-    word pop_count{1};
+    announced_word push_intent{promisqs::layout::no_ticket};
+    announced_word push_count{1};
+    announced_word pop_intent{promisqs::layout::no_ticket};
+    announced_word pop_count{1};
 };
 
 /// The table, as recovery sees it, and the kernel's locks: one for each entry, and behind them the one that recovery takes.
@@ -76,6 +97,7 @@ public:
 
     [[nodiscard]] static std::uint32_t count() { return Count; }
     participant& operator[](std::uint32_t i) const { return entries_[i]; }
+    static void give_up_sides(std::uint32_t /*i*/) {}
 
     // A lock that is got shows what was done by those who had it. One that can't be got shows nothing.
     bool try_lock(std::uint32_t i, const where& at = where::current()) const {
@@ -173,6 +195,8 @@ public:
     [[nodiscard]] word& calm_at() const { return shared_->calm_at; }
     [[nodiscard]] word& stamp(std::uint64_t index) const { return slot(index).stamp; }
     [[nodiscard]] void* payload(std::uint64_t index) const { return Element::bytes(slot(index).element); }
+    /// As where the kernel has no heavy barriers.
+    static void light_barrier() { full_barrier(); }
     [[nodiscard]] Element& element(std::uint64_t index) const { return slot(index).element; }
 
 private:
@@ -194,7 +218,7 @@ public:
 
     static constexpr std::uint64_t most_numbers = 16;
 
-    number_ring() : ring(memory_type(shared), Capacity) {}
+    explicit number_ring(promisqs::single_sides sides = {}) : ring(memory_type(shared), Capacity, sides) {}
 
     [[nodiscard]] Element& element(const claim& mine) const {
         return ring.memory().element(ring.space().index(mine.ticket));
@@ -220,6 +244,35 @@ public:
     }
     outcome take(participant& who, claim& mine) {
         return ring.claim_pop(who, mine) ? outcome::ok : honest(ring.claim_otherwise(who, mine));
+    }
+    /// Two, by one claim; or none.
+    bool push_two(participant& who, std::uint64_t number) {
+        std::uint64_t done = 0;
+        auto count = [&] {  // at the end both are published
+            if (std::exchange(done, 0) == 2) ++pushed[number], ++pushed[number + 1];
+        };
+        who.push_count.before_store(count);
+        const auto fill = [&](void* slot, std::uint64_t i) {
+            static_cast<Element*>(slot)->fill(number + i);
+            done = i + 1;
+        };
+        const bool all = ring.push_some_if_ready(who, 2, 2, fill) == 2;
+        who.push_count.tell_nobody();
+        return all;
+    }
+    /// Up to two, by one claim.
+    std::uint64_t pop_two(participant& who) {
+        std::uint64_t in_hand = 0;
+        auto hand_over = [&] {  // the one before has been released
+            if (in_hand != 0) delivered(std::exchange(in_hand, 0));
+        };
+        who.pop_count.before_store(hand_over);
+        const std::uint64_t done = ring.pop_some_if_ready(who, 2, [&](const void* slot, std::uint64_t /*i*/) {
+            hand_over();
+            in_hand = static_cast<const Element*>(slot)->use();
+        });
+        who.pop_count.tell_nobody();
+        return done;
     }
     void delivered(std::uint64_t number) {
         RL_ASSERT(number != 0 && number < most_numbers);

@@ -234,33 +234,161 @@ struct what_is_counted_is_found : suite<what_is_counted_is_found, 2> {
     std::array<participant, 2> everybody;
 };
 
-// A sleeper announces itself, and then looks whether it is still to sleep; the other changes that, and then looks for sleepers.
-struct one_of_two_sees_the_other : suite<one_of_two_sees_the_other, 2> {
+// A sleeper announces itself, and then looks, as the ring does, whether it is still to sleep; the other changes that, and then looks
+// for sleepers. So that where the plain store of a single side changes it, both have a full barrier in between.
+template <bool Single>
+struct one_of_two_sees_the_other : suite<one_of_two_sees_the_other<Single>, 2> {
     one_of_two_sees_the_other() {
-        if (what == pop) RL_ASSERT(numbers.push(me, 1) == outcome::ok);
+        if (what == push || what == close) return;
+        RL_ASSERT(numbers.push(me, 1) == outcome::ok);
+        if (what == pop) return;
+        RL_ASSERT(numbers.take(me, mine) == outcome::ok);
+        if (what == pop_again) RL_ASSERT(numbers.ring.hand_back(me, mine));
     }
     void run(unsigned index) {
-        auto& counter = what == pop ? numbers.ring.memory().head() : numbers.ring.memory().tail();
         if (index == 0) {
-            std::uint64_t number = 1;
-            if (what == push) RL_ASSERT(numbers.push(me, number) == outcome::ok);
-            if (what == pop) RL_ASSERT(numbers.pop(me, number) == outcome::ok);
-            if (what == close) numbers.ring.close();
+            change();
+            if (Single) full_barrier();
             sleeper_seen = sleepers.load(std::memory_order_seq_cst) != 0;
         } else {
             sleepers.fetch_add(1, std::memory_order_seq_cst);
-            change_seen = counter.load(std::memory_order_seq_cst) != numbers.shared.first_ticket();
+            if (Single) full_barrier();
+            change_seen = look();
+        }
+    }
+    void change() {
+        std::uint64_t number = 1;
+        if (what == push) RL_ASSERT(numbers.push(me, number) == outcome::ok);
+        if (what == pop) RL_ASSERT(numbers.pop(me, number) == outcome::ok);
+        if (what == pop_again) {  // and not released yet, so that what it was before can still be seen
+            while (numbers.take(me, mine) != outcome::ok) yield();
+        }
+        if (what == hand_back) RL_ASSERT(numbers.ring.hand_back(me, mine));
+        if (what == close) numbers.ring.close();
+    }
+    bool look() {
+        claim found;
+        if (what == pop || what == pop_again) return numbers.ring.why_not_push(other) != outcome::full;
+        return numbers.ring.claim_otherwise(other, found) != outcome::empty;
+    }
+    void in_the_end() { RL_ASSERT(sleeper_seen || change_seen); }
+
+    enum { push, pop, pop_again, hand_back, close };
+    const unsigned what = any_of(5);
+    number_ring<1> numbers{promisqs::single_sides{Single, Single}};
+    participant me;
+    participant other;
+    claim mine;
+    word sleepers;
+    bool sleeper_seen = false;
+    bool change_seen = false;
+};
+
+// Likewise, of one that needs room for two.
+struct one_of_two_sees_the_other_two : suite<one_of_two_sees_the_other_two, 2> {
+    one_of_two_sees_the_other_two() { RL_ASSERT(numbers.push_two(me, 1)); }
+    void run(unsigned index) {
+        std::uint64_t number = 0;
+        if (index == 0) {
+            for (int i = 0; i < 2; ++i) RL_ASSERT(numbers.pop(me, number) == outcome::ok);
+            sleeper_seen = sleepers.load(std::memory_order_seq_cst) != 0;
+        } else {
+            sleepers.fetch_add(1, std::memory_order_seq_cst);
+            change_seen = numbers.ring.why_not_push_some(other, 2) != outcome::full;
         }
     }
     void in_the_end() { RL_ASSERT(sleeper_seen || change_seen); }
 
-    enum { push, pop, close };
-    const unsigned what = any_of(3);
-    number_ring<1> numbers;
+    number_ring<2> numbers;
     participant me;
+    participant other;
     word sleepers;
     bool sleeper_seen = false;
     bool change_seen = false;
+};
+
+// A single producer pushes by plain stores while somebody closes; attachment.hpp does the same on the shared words.
+struct closed_against_a_single_producer : suite<closed_against_a_single_producer, 3> {
+    void run(unsigned index) {
+        if (index == 0) {
+            for (std::uint64_t number = 1; number <= 3; ++number) {
+                const bool begun_late = closed;
+                const bool done = numbers.push(producer, number) == outcome::ok;
+                RL_ASSERT(!(begun_late && done));
+                RL_ASSERT(!(ended && done));
+                full_barrier();  // a light one
+                if (closing.load(std::memory_order_seq_cst) != 0) numbers.ring.close();
+                if (!done) break;
+            }
+        } else if (index == 1) {
+            closing.fetch_or(1, std::memory_order_seq_cst);
+            for (int tries = 0; tries < 8; ++tries) {
+                numbers.ring.close();
+                full_barrier();
+                if (numbers.ring.closed()) break;
+            }
+            closed = true;
+        } else {
+            for (int i = 0; i < 4; ++i) {
+                claim mine;
+                outcome result = numbers.take(consumer, mine);
+                const bool good = result == outcome::closed && is_closed_for_good();
+                if (good) result = numbers.take(consumer, mine);
+                if (result == outcome::ok) {
+                    const std::uint64_t number = numbers.element(mine).use();
+                    numbers.ring.release(mine);
+                    numbers.delivered(number);
+                }
+                if (result == outcome::closed && good) {
+                    for (std::uint64_t number = 1; number <= 3; ++number) {
+                        RL_ASSERT(numbers.pushed[number] == numbers.popped[number]);
+                    }
+                    ended = true;
+                    break;
+                }
+                yield();
+            }
+        }
+    }
+    bool is_closed_for_good() const {
+        full_barrier();
+        const std::uint64_t tail = numbers.ring.memory().tail().load(std::memory_order_seq_cst);
+        const auto& space = numbers.ring.space();
+        return space.closed(tail) && producer.push_intent.load(std::memory_order_acquire) != space.ticket_of(tail);
+    }
+    void in_the_end() {
+        RL_ASSERT(numbers.ring.closed());
+        numbers.drain(consumer);
+    }
+
+    number_ring<2> numbers{promisqs::single_sides{true, false}};
+    participant producer;
+    participant consumer;
+    word closing;
+    bool closed = false;
+    bool ended = false;
+};
+
+// Declared sides, one to one: as between any others.
+template <std::uint64_t Capacity>
+struct single_sides_pass_messages : suite<single_sides_pass_messages<Capacity>, 2> {
+    void run(unsigned index) {
+        if (index == 0) {
+            for (std::uint64_t number = 1; number <= 3; ++number) numbers.push_for_sure(everybody[0], number);
+        } else {
+            for (std::uint64_t number = 0, expected = 1; expected <= 3;) {
+                if (numbers.pop(everybody[1], number) != outcome::ok) {
+                    yield();
+                    continue;
+                }
+                RL_ASSERT(number == expected++);
+            }
+        }
+    }
+    void in_the_end() { numbers.drain(everybody[1]); }
+
+    number_ring<Capacity> numbers{promisqs::single_sides{true, true}};
+    std::array<participant, 2> everybody;
 };
 
 }  // namespace
@@ -286,8 +414,16 @@ int main(int argc, char** argv) {
         random_runs<peeks_are_whole<2, 0>>("what is peeked is whole and in order, in two slots", 50'000),
         random_runs<peeks_are_whole<1, 3>>("what is peeked is whole, also where messages come back", 50'000),
         random_runs<what_is_counted_is_found>("who is told that a message came back can see it", 50'000),
-        random_runs<one_of_two_sees_the_other>(
-            "who changes a counter and who goes to sleep on it can't both miss the other", 50'000),
+        random_runs<one_of_two_sees_the_other<false>>(
+            "who changes something and who goes to sleep on it can't both miss the other", 200'000),
+        random_runs<one_of_two_sees_the_other_two>("nor can they where it needs room for two", 100'000),
+        random_runs<one_of_two_sees_the_other<true>>(
+            "nor can they where single sides change it, if both have a barrier", 50'000),
+        random_runs<single_sides_pass_messages<1>>("single sides pass messages through one slot", 50'000),
+        random_runs<single_sides_pass_messages<2>>("single sides pass messages through two slots", 50'000),
+        random_runs<closed_against_a_single_producer>(
+            "closed against a single producer, a queue takes nothing more, and who is told so has missed nothing",
+            100'000),
     };
     return run_checks(checks, argc, argv);
 }
