@@ -7,6 +7,7 @@
 // or made by another thread at the same time.
 
 #include <promisqs/queue.hpp>
+#include <promisqs/wait_any.hpp>
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -15,6 +16,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -29,6 +31,7 @@
 namespace {
 
 using queue = promisqs::shmem_queue<std::uint64_t>;
+using namespace std::chrono_literals;
 
 /// What is left of the input; zeroes behind its end.
 class bytes {
@@ -115,9 +118,10 @@ private:
 
 void use(queue& q, bytes& input, intruder& other) {
     std::uint64_t out = 0;
+    std::array<std::uint64_t, 3> some{};
     for (int calls = 0; input.any() && calls < 200; ++calls) {
         const auto what = input.take<std::uint8_t>();
-        switch (what % 16) {
+        switch (what % 24) {
             case 0: static_cast<void>(q.push(1)); break;
             case 1: static_cast<void>(q.pop()); break;
             case 2: static_cast<void>(q.try_push(2)); break;
@@ -143,6 +147,12 @@ void use(queue& q, bytes& input, intruder& other) {
             case 10: static_cast<void>(q.stats()); break;
             case 11: static_cast<void>(q.size() + static_cast<std::uint64_t>(q.full()) + q.capacity()); break;
             case 12: q.close(); break;
+            case 13: static_cast<void>(q.push_some(some)); break;
+            case 14: static_cast<void>(q.pop_some(some)); break;
+            case 15: static_cast<void>(q.push_all_wait_for(std::span(some).first(2), 10us)); break;
+            case 16: static_cast<void>(q.push_wait_for(4, 10us)); break;
+            case 17: static_cast<void>(q.pop_wait_for(out, 10us)); break;
+            case 18: static_cast<void>(promisqs::wait_any(q, 10us)); break;
             default: other.change(input); break;
         }
     }
