@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -282,8 +283,13 @@ private:
             dawdle(n);  // half-way
             slot.fill(n);
         };
-        switch (n % 4) {
+        switch (n % 6) {
             case 0: return q.push(sealed_message::make(n));
+            case 4: return q.push_wait_for(sealed_message::make(n), std::chrono::milliseconds(3)) == status::ok;
+            case 5: {
+                const std::array one{sealed_message::make(n)};
+                return q.push_some(one) == 1;
+            }
             case 1: return q.try_push(sealed_message::make(n)) == status::ok;
             case 2: return q.push_with(fill);
             default: return q.try_push_with(fill) == status::ok;
@@ -311,13 +317,16 @@ private:
     }
 
     bool pop(queue& q, std::uint64_t luck) const {
-        if (luck % 2 == 0) {
+        if (luck % 3 == 0) {
             const auto message = q.pop();
             if (message) ledger_.popped(*message);
             return message.has_value();
         }
         sealed_message message{};
-        if (q.try_pop(message) != status::ok) return false;
+        const bool waits = luck % 3 == 1;
+        if ((waits ? q.pop_wait_for(message, std::chrono::milliseconds(3)) : q.try_pop(message)) != status::ok) {
+            return false;
+        }
         ledger_.popped(message);
         return true;
     }
