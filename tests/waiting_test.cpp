@@ -9,6 +9,7 @@
 #include "support/process.hpp"
 
 #include <promisqs/queue.hpp>
+#include <promisqs/waiting.hpp>
 
 #include <signal.h>
 #include <sys/mman.h>
@@ -48,6 +49,40 @@ void await_sleeper(const queue& q, promisqs::side whose) {
 }
 
 }  // namespace
+
+TEST_CASE("between two looks at the clock, one looks at the queue as often as its policy has time for") {
+    const auto looks = [](const wait_policy& policy) {
+        unsigned count = 0;
+        CHECK_FALSE(promisqs::wait_clock(policy).look([&] { return ++count, false; }));
+        return count;
+    };
+
+    CHECK(looks(wait_policy::lowest_latency()) == 128);
+    CHECK(looks(wait_policy::stream()) == 2);
+    CHECK(looks({1, 500ns, 0ns}) == 20);
+    CHECK(looks({1000, 500ns, 0ns}) == 1);
+    CHECK(looks({0, 1us, 0ns}) == 1024);
+    // Who does not spin looks once, and then lets others run.
+    CHECK(looks(wait_policy::friendly()) == 1);
+    CHECK(looks({0, 0ns, 1us}) == 1);
+}
+
+TEST_CASE("single messages are waited for without the pauses of a stream") {
+    constexpr std::uint32_t for_ever = std::numeric_limits<std::uint32_t>::max();  // a minute or more
+    const scoped_name name("wait-single");
+    auto there = queue::create(name, 4);
+    auto q = queue::open(name);
+    q.set_wait_policy({1, 1us, 1us, for_ever});
+
+    for (std::uint64_t i = 0; i < 10; ++i) {
+        CHECK(q.pop_wait_for(100us) == std::nullopt);
+        CHECK(there.push(i));
+        CHECK(q.pop_wait() == i);
+    }
+    // Nor is what is there by now, however many they are.
+    for (std::uint64_t i = 0; i < 4; ++i) CHECK(there.push(i));
+    for (std::uint64_t i = 0; i < 4; ++i) CHECK(q.pop_wait() == i);
+}
 
 TEST_CASE("who waits gets at once what is there") {
     const scoped_name name("wait-ready");

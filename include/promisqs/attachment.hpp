@@ -218,9 +218,11 @@ public:
             return *known_entries[which][place_].entry;
         }
 
-        /// Whether the calling thread, which is known, finds this ticket not ready for the second time in a row.
-        [[nodiscard]] bool was_idle_at(side which, std::uint64_t ticket) const noexcept {
-            return std::exchange(known_entries[which][place_].idle_at, ticket) == ticket;
+        /// Notes that the calling thread, which is known, finds this ticket not ready.
+        ///
+        /// \return  at which ticket that was so the last time; at first, `no_ticket`
+        std::uint64_t is_idle_at(side which, std::uint64_t ticket) const noexcept {
+            return std::exchange(known_entries[which][place_].idle_at, ticket);
         }
 
         /// The calling thread's entry; null if it has none yet, or has a claim open.

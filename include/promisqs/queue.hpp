@@ -142,7 +142,8 @@ public:
         return core_.push_slowly(message) == outcome::ok;
     }
 
-    /// One attempt to put a message at the end.
+    /// One attempt to put a message at the end. The first one that would fail after others that did not looks a few more times, for about
+    /// half a microsecond, before it says so.
     ///
     /// \return          `ok`, `full`, `closed`, or `would_block`: somebody is in the middle of an operation on the same position
     /// \par Throws      as `push`
@@ -181,7 +182,7 @@ public:
         }
     }
 
-    /// One attempt to take the oldest message.
+    /// One attempt to take the oldest message, as `try_push`.
     ///
     /// \param out       is assigned the message's bytes when the answer is `ok`, else left alone
     /// \return          `ok`, `empty`, `closed` (and drained: no message waits, nor can one come back), or `would_block`: somebody is
@@ -281,9 +282,9 @@ public:
     /// \par Blocks      as `pop`
     /// \par If killed   each of them is delivered to somebody else, or has been handed over, as by `pop`
     [[nodiscard]] size_type pop_some(std::span<T> room) requires std::is_trivially_copy_assignable_v<T> {
-        std::uint64_t done = 0;
-        if (!room.empty()) core_.ride_out([&] { return core_.pop_some(room, done); });
-        return done;
+        typename core::batch_to_pop batch{room};
+        core_.pop(batch);
+        return batch.done;
     }
 
     /// As `push_some`, `push_all` and `pop_some`; wait until there is room for one, for all, or until there is a message.
@@ -497,24 +498,24 @@ private:
     }
 
     size_type push_batch(std::span<const T> messages, size_type least) {
-        std::uint64_t done = 0;
-        if (!messages.empty()) core_.ride_out([&] { return core_.push_some(messages, least, done); });
-        return done;
+        typename core::batch_to_push batch{messages, least};
+        core_.push(batch);
+        return batch.done;
     }
     size_type push_some_until(std::span<const T> messages, std::uint64_t deadline) {
-        std::uint64_t done = 0;
-        core_.push_some_waiting(messages, 1, done, deadline);
-        return done;
+        typename core::batch_to_push batch{messages, 1};
+        core_.push_waiting(batch, deadline);
+        return batch.done;
     }
     status push_all_until(std::span<const T> messages, std::uint64_t deadline) {
         refuse_if_too_large(messages.size());
-        std::uint64_t done = 0;
-        return core_.to_status(core_.push_some_waiting(messages, messages.size(), done, deadline));
+        typename core::batch_to_push batch{messages, messages.size()};
+        return core_.to_status(core_.push_waiting(batch, deadline));
     }
     size_type pop_some_until(std::span<T> room, std::uint64_t deadline) {
-        std::uint64_t done = 0;
-        core_.pop_some_waiting(room, done, deadline);
-        return done;
+        typename core::batch_to_pop batch{room};
+        core_.pop_waiting(batch, deadline);
+        return batch.done;
     }
     void refuse_if_too_large(std::size_t messages) const {
         if (messages <= capacity()) return;

@@ -120,6 +120,7 @@ public:
     }
     /// After a quick one that failed.
     [[gnu::noinline, gnu::cold]] status push_or_say_why(in_registers_if_small message) const {
+        if (look_again(side::producers, [&] { return push_quickly(message); })) return status::ok;
         return to_status(key_.is_known(side::producers) ? why_not_push(key_.me(side::producers))
                                                         : push_thoroughly(message));
     }
@@ -131,53 +132,65 @@ public:
     }
     [[gnu::noinline, gnu::cold]] status pop_or_say_why(T& out) const {
         const auto use = [&](const void* slot) { copy_bytes(std::addressof(out), slot); };
+        if (look_again(side::consumers, [&] { return pop_quickly(use); })) return status::ok;
         if (!key_.is_known(side::consumers)) return to_status(pop_thoroughly(use));
         return to_status(pop_otherwise(key_.me(side::consumers), use));
     }
 
-    /// Pushes the first of `messages`, `least` or more of them, as many as there is room for.
-    ///
-    /// \param done  how many
-    outcome push_some(std::span<const T> messages, std::uint64_t least, std::uint64_t& done) const {
-        auto& me = key_.me(side::producers);
-        done = ring_.push_some_if_ready(me, least, messages.size(), [&](void* slot, std::uint64_t i) {
-            copy_bytes(slot, std::addressof(messages[i]));
-        });
-        if (done == 0) return ring_.why_not_push_some(me, least);
-        has_pushed();
-        return outcome::ok;
-    }
-    outcome push_some_waiting(std::span<const T> messages, std::uint64_t least, std::uint64_t& done,
-                              std::uint64_t deadline) const {
-        done = 0;
-        if (messages.empty()) return outcome::ok;
-        const auto attempt = [&] { return push_some(messages, least, done); };
-        return wait(
-            side::producers, deadline, [&] { return attempt() == outcome::ok; }, attempt);
-    }
+    // Batches, likewise. A side's attempt is made of what it has to move, which says how many are done.
 
-    /// Pops as many messages as wait in a row, as far as there is room for them.
-    ///
-    /// \param done  how many
-    outcome pop_some(std::span<T> room, std::uint64_t& done) const {
+    /// The first of `messages`, `least` or more of them, as many as there is room for.
+    struct batch_to_push {
+        std::span<const T> messages;
+        std::uint64_t least;
+        std::uint64_t done = 0;
+    };
+    /// Room for as many messages as wait in a row.
+    struct batch_to_pop {
+        std::span<T> room;
+        std::uint64_t done = 0;
+    };
+
+    [[nodiscard]] bool push_quickly(batch_to_push& batch) const {
+        layout::participant* const me = key_.known(side::producers);
+        return me != nullptr && push_if_ready(*me, batch);
+    }
+    outcome push_thoroughly(batch_to_push& batch) const {
+        auto& me = key_.me(side::producers);
+        return push_if_ready(me, batch) ? outcome::ok : ring_.why_not_push_some(me, batch.least);
+    }
+    [[nodiscard]] bool pop_quickly(batch_to_pop& batch) const {
+        layout::participant* const me = key_.known(side::consumers);
+        return me != nullptr && pop_if_ready(*me, batch);
+    }
+    outcome pop_thoroughly(batch_to_pop& batch) const {
         auto& me = key_.me(side::consumers);
-        const auto use = [&](const void* slot, std::uint64_t i) { copy_bytes(std::addressof(room[i]), slot); };
-        done = ring_.pop_some_if_ready(me, room.size(), use);
-        if (done != 0) {
-            has_popped();
-            return outcome::ok;
-        }
-        const auto use_one = [&](const void* slot) { use(slot, 0); };
+        if (pop_if_ready(me, batch)) return outcome::ok;
+        const auto use_one = [&](const void* slot) { copy_bytes(std::addressof(batch.room[0]), slot); };
         const outcome result = pop_otherwise(me, use_one);  // perhaps one that came back
-        if (result == outcome::ok) done = 1;
+        if (result == outcome::ok) batch.done = 1;
         return result;
     }
-    outcome pop_some_waiting(std::span<T> room, std::uint64_t& done, std::uint64_t deadline) const {
-        done = 0;
-        if (room.empty()) return outcome::ok;
-        const auto attempt = [&] { return pop_some(room, done); };
-        return wait(
-            side::consumers, deadline, [&] { return attempt() == outcome::ok; }, attempt);
+
+    outcome push(batch_to_push& batch) const {
+        const auto quick = [&] { return push_quickly(batch); };
+        if (batch.messages.empty() || quick() || look_again(side::producers, quick)) return outcome::ok;
+        return ride_out([&] { return push_thoroughly(batch); });
+    }
+    outcome push_waiting(batch_to_push& batch, std::uint64_t deadline) const {
+        const auto quick = [&] { return push_quickly(batch); };
+        if (batch.messages.empty() || quick()) return outcome::ok;
+        return wait(side::producers, deadline, quick, [&] { return push_thoroughly(batch); });
+    }
+    outcome pop(batch_to_pop& batch) const {
+        const auto quick = [&] { return pop_quickly(batch); };
+        if (batch.room.empty() || quick() || look_again(side::consumers, quick)) return outcome::ok;
+        return ride_out([&] { return pop_thoroughly(batch); });
+    }
+    outcome pop_waiting(batch_to_pop& batch, std::uint64_t deadline) const {
+        const auto quick = [&] { return pop_quickly(batch); };
+        if (batch.room.empty() || quick()) return outcome::ok;
+        return wait(side::consumers, deadline, quick, [&] { return pop_thoroughly(batch); });
     }
 
     /// Copies the oldest message.
@@ -254,6 +267,9 @@ public:
     outcome wait(side whose, std::uint64_t deadline, Quick quick, Thorough thorough) const {
         using stage = wait_clock::stage;
         wait_clock clock(policy_);
+        if (policy_.in_a_stream != 0 && deadline != 0 && moved_since_last_idle(whose) > 1) {
+            for (std::uint32_t i = 0; i < policy_.in_a_stream; ++i) platform::pause();
+        }
         for (stage now_at = clock.first(deadline != 0);;) {
             if (now_at == stage::yield) platform::yield();
             if (now_at != stage::sleep && clock.look(quick)) return outcome::ok;
@@ -301,14 +317,24 @@ private:
         return result;
     }
 
+    // How many tickets of its side have been claimed, by anybody, since the calling thread last found one not ready; 0 if it has not taken
+    // part yet.
+    std::uint64_t moved_since_last_idle(side whose) const {
+        if (!key_.is_known(whose)) return 0;
+        const auto& memory = ring_.memory();
+        const auto& counter = whose == side::producers ? memory.tail() : memory.head();
+        // Relaxed: it only decides how to look.
+        const std::uint64_t now_at = ring_.space().ticket_of(counter.load(std::memory_order_relaxed));
+        const std::uint64_t was_at = key_.is_idle_at(whose, now_at);
+        return was_at == layout::no_ticket ? 1 : ring_.space().distance(was_at, now_at);
+    }
+
     // To say that there is nothing, or no room, takes a look at the counter of the other side, which takes the line away from whoever is
     // about to claim on it: costly in a stream. So who has found something since it last looked in vain, looks at its slot a few more times.
     template <class Look>
     bool look_again(side whose, Look look) const {
         constexpr unsigned looks = 16;
-        const auto& memory = ring_.memory();
-        const auto& counter = whose == side::producers ? memory.tail() : memory.head();
-        if (!key_.is_known(whose) || key_.was_idle_at(whose, counter.load(std::memory_order_relaxed))) return false;
+        if (moved_since_last_idle(whose) == 0) return false;
         for (unsigned i = 0; i < looks; ++i) {
             platform::pause();
             if (look()) return true;
@@ -324,6 +350,23 @@ private:
     template <class Use>
     [[gnu::always_inline]] bool pop_if_ready(layout::participant& me, Use& use) const {
         if (!ring_.pop_if_ready(me, use)) return false;
+        has_popped();
+        return true;
+    }
+
+    bool push_if_ready(layout::participant& me, batch_to_push& batch) const {
+        batch.done = ring_.push_some_if_ready(me, batch.least, batch.messages.size(), [&](void* slot, std::uint64_t i) {
+            copy_bytes(slot, std::addressof(batch.messages[i]));
+        });
+        if (batch.done == 0) return false;
+        has_pushed();
+        return true;
+    }
+    bool pop_if_ready(layout::participant& me, batch_to_pop& batch) const {
+        batch.done = ring_.pop_some_if_ready(me, batch.room.size(), [&](const void* slot, std::uint64_t i) {
+            copy_bytes(std::addressof(batch.room[i]), slot);
+        });
+        if (batch.done == 0) return false;
         has_popped();
         return true;
     }

@@ -87,8 +87,7 @@ private:
 /// How far a wait has come, by a policy: what to do until the next look.
 class wait_clock {
 public:
-    explicit wait_clock(const wait_policy& policy) noexcept
-        : policy_(policy), looks_(policy.pauses == 0 ? 1024 : std::max(1U, 128 / policy.pauses)) {}
+    explicit wait_clock(const wait_policy& policy) noexcept : policy_(policy), looks_(looks_in_a_row(policy)) {}
 
     /// Looks some times in a row, as cheaply as can be, as long as this is for spinning.
     template <class Look>
@@ -119,6 +118,13 @@ public:
     void go_on_sleeping() noexcept { tired_ = true; }
 
 private:
+    // As many as take a few microseconds, by what a pause takes at least on most processors, but no longer than it may spin at all.
+    static unsigned looks_in_a_row(const wait_policy& policy) noexcept {
+        if (policy.pauses == 0) return policy.spin > policy.spin.zero() ? 1024 : 1;
+        const auto fit = policy.spin / std::chrono::nanoseconds(25) / policy.pauses;
+        return static_cast<unsigned>(std::clamp<std::int64_t>(fit, 1, std::max(1U, 128 / policy.pauses)));
+    }
+
     wait_policy policy_;
     unsigned looks_;
     std::uint64_t begun_ = 0;
