@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstddef>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace bench {
@@ -47,7 +48,7 @@ constexpr std::uint32_t crossings_per_probe = 200;
 constexpr std::size_t probes = 21;
 
 void answer(line& word) {
-    pin_worker(side::consumers, 0);
+    pin_worker(placement::apart, side::consumers, 0);
     for (std::uint32_t value = 1; value < probes * crossings_per_probe; value += 2) {
         await(word, value);
         word.store(value + 1, std::memory_order_release);
@@ -55,7 +56,7 @@ void answer(line& word) {
 }
 
 void ask(line& word, std::array<double, probes>& times) {
-    pin_worker(side::producers, 0);
+    pin_worker(placement::apart, side::producers, 0);
     std::uint32_t value = 0;
     for (double& time : times) {
         const auto start = std::chrono::steady_clock::now();
@@ -72,15 +73,23 @@ void ask(line& word, std::array<double, probes>& times) {
 
 void allow_pinning(bool allowed) { pinning_allowed = allowed; }
 
-void pin_worker(side where, unsigned index) {
+void pin_worker(placement where, side of, unsigned index) {
     if (!pinning()) return;
     const auto& cpus = available();
     const std::size_t half = cpus.size() / 2;
-    const int cpu = where == side::producers ? cpus[index % half] : cpus[half + index % (cpus.size() - half)];
+    int cpu = cpus[0];
+    if (where == placement::apart) {
+        cpu = of == side::producers ? cpus[index % half] : cpus[half + index % (cpus.size() - half)];
+    }
     ::cpu_set_t set;
     CPU_ZERO(&set);
     CPU_SET(static_cast<std::size_t>(cpu), &set);
     ::sched_setaffinity(0, sizeof set, &set);
+}
+
+std::optional<std::pair<int, int>> first_cpus() {
+    if (!pinning()) return std::nullopt;
+    return std::pair(available()[0], available()[available().size() / 2]);
 }
 
 std::optional<double> measure_line_crossing() {
@@ -96,14 +105,10 @@ std::optional<double> measure_line_crossing() {
     return times[probes / 2];
 }
 
-std::string distance_class(std::optional<double> before, std::optional<double> after) {
-    if (!before || !after) return "unpinned";
+std::string distance_class(std::optional<double> line_crossing) {
+    if (!line_crossing) return "unpinned";
     // Between the three kinds lie gaps, 42 to 43 and 89 to 115 ns on the machines that this was tried on.
-    const auto name = [](double nanoseconds) {
-        return nanoseconds < 42.5 ? "near" : nanoseconds < 100 ? "middle" : "far";
-    };
-    const std::string first = name(*before);
-    return first == name(*after) ? first : "moved";
+    return *line_crossing < 42.5 ? "near" : *line_crossing < 100 ? "middle" : "far";
 }
 
 }  // namespace bench

@@ -9,11 +9,13 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <new>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -27,7 +29,8 @@ template <class T>
 class shared_array {
 public:
     explicit shared_array(std::size_t count)
-        : size_(count * sizeof(T)),
+        : count_(count),
+          size_(count * sizeof(T)),
           memory_(::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) {
         if (memory_ == MAP_FAILED) throw std::bad_alloc();
         std::uninitialized_value_construct_n(data(), count);
@@ -37,9 +40,11 @@ public:
     shared_array& operator=(const shared_array&) = delete;
 
     [[nodiscard]] T* data() const noexcept { return static_cast<T*>(memory_); }
+    [[nodiscard]] std::size_t size() const noexcept { return count_; }
     [[nodiscard]] T& operator[](std::size_t i) const noexcept { return data()[i]; }
 
 private:
+    std::size_t count_;
     std::size_t size_;
     void* memory_;
 };
@@ -47,63 +52,98 @@ private:
 /// What the workers of one run, and the program that started them, tell each other.
 struct start_signal {
     std::atomic<bool> go;
+    std::atomic<bool> over;      // the measured time is: producers stop
     std::atomic<bool> given_up;  // a worker failed, or the run takes too long: everybody is to return
+    std::atomic<unsigned> stopped_producers;
+    std::atomic<std::uint64_t> pushed;  // by those who have stopped
 };
 
 /// What one worker reports.
 struct alignas(128) worker_report {
-    std::atomic<bool> ready;
+    std::atomic<std::uint64_t> done_so_far;  // messages, or whatever it counts
+    alignas(128) std::atomic<bool> ready;
     std::atomic<bool> done;
-    std::int64_t begin;  // steady-clock nanoseconds
-    std::int64_t end;
-    std::uint64_t sum;  // of the numbers that it pushed, minus those that it popped
+    double cpu_seconds;     // that it used from `start` to `finish`
+    double passed_seconds;  // that were between them
+    std::uint64_t sum;      // of the numbers that it pushed, minus those that it popped
     std::array<char, 256> error;
 };
 
 /// A worker's own view of the run.
 class worker {
 public:
-    worker(start_signal& signal, worker_report& report) : signal_(signal), report_(report) {}
+    worker(start_signal& signal, std::span<worker_report> reports, std::size_t i)
+        : signal_(signal), reports_(reports), report_(reports[i]) {}
 
     /// Says that this worker has opened what it needs, and waits for all others.
     void start();
-    /// Ends the measured time.
+    /// Ends what was begun by `start`.
     void finish(std::uint64_t sum);
 
-    /// Repeats an attempt until it succeeds: at once, then after pauses, then letting others run. The same for all
-    /// contenders.
+    [[nodiscard]] bool over() const noexcept { return signal_.over.load(std::memory_order_relaxed); }
+    void has_done(std::uint64_t count) noexcept { report_.done_so_far.store(count, std::memory_order_relaxed); }
+
+    /// Says that this producer has pushed so many, and pushes no more.
+    void stop(std::uint64_t pushed) noexcept {
+        signal_.pushed += pushed;
+        ++signal_.stopped_producers;
+    }
+    /// Waits until so many producers have said that, and all that they pushed has been popped.
     ///
     /// \return  false: the run was given up
+    [[nodiscard]] bool wait_until_drained(unsigned producers);
+
+    /// Repeats an attempt until it succeeds, after a pause each time.
+    ///
+    /// \param pauses  after so many, it lets others run each time, in place of the pause
+    /// \return        false: the run was given up
     template <class Attempt>
-    [[nodiscard]] bool keep_trying(Attempt attempt) {
-        for (unsigned tries = 0; !attempt(); ++tries) {
+    [[nodiscard]] bool keep_trying(std::uint64_t pauses, Attempt attempt) {
+        for (std::uint64_t tries = 0; !attempt(); ++tries) {
             if (tries < pauses) {
                 promisqs::platform::pause();
+                if (tries % 1024 != 1023) continue;
             } else {
-                if (signal_.given_up.load(std::memory_order_relaxed)) return false;
                 std::this_thread::yield();
             }
+            if (signal_.given_up.load(std::memory_order_relaxed)) return false;
         }
         return true;
     }
 
 private:
-    static constexpr unsigned pauses = 200;
-
     start_signal& signal_;
+    std::span<worker_report> reports_;
     worker_report& report_;
+    double cpu_at_start_ = 0;
+    std::chrono::steady_clock::time_point started_;
 };
 
 struct assignment {
-    side where;
+    side of;
     unsigned index;  // among the workers of that side
     std::function<void(worker&)> work;
 };
 
-/// Runs all at once, as threads or as forked processes, each pinned to a processor of its side, until all are done.
+struct team_plan {
+    place where;
+    placement on;
+    std::chrono::milliseconds duration;
+    std::vector<assignment> assignments;
+};
+
+struct team_result {
+    double rate = 0;            // what all together did in a second
+    std::vector<double> rates;  // the same, of each window
+    double consumers_cpu = 0;   // processor time of a consumer by time passed, the highest
+};
+
+/// How long a window is, in which what the workers do is counted.
+inline constexpr std::chrono::milliseconds window{25};
+
+/// Runs all at once, as threads or as forked processes, each pinned to a processor, for so long, and until all are done.
 ///
-/// \return      seconds, from the first worker's start to the last one's finish
 /// \par Throws  `std::runtime_error`: a worker failed, the run took too long, or not all came out that went in
-double run_team(place where, const std::vector<assignment>& assignments);
+team_result run_team(const team_plan& plan);
 
 }  // namespace bench

@@ -34,6 +34,13 @@ FetchContent_Declare(
     SYSTEM
     FIND_PACKAGE_ARGS CONFIG
 )
+FetchContent_Declare(
+    nlohmann_json
+    URL https://github.com/nlohmann/json/archive/refs/tags/v3.11.3.tar.gz
+    URL_HASH SHA256=0d8ef5af7f9794e3263480193c491549b2ba6cc74bb018906202ada498a79406
+    SYSTEM
+    FIND_PACKAGE_ARGS CONFIG
+)
 
 # A macro, because what find_package() sets (Catch2: CMAKE_MODULE_PATH) is for the caller.
 macro(promisqs_provide package)
@@ -52,6 +59,8 @@ macro(promisqs_provide package)
         set(CLI11_BUILD_EXAMPLES OFF)
         set(CLI11_BUILD_DOCS OFF)
         set(CLI11_INSTALL OFF)
+        set(JSON_BuildTests OFF)
+        set(JSON_Install OFF)
         FetchContent_MakeAvailable(${package})
         if("${package}" STREQUAL "Catch2" AND DEFINED catch2_SOURCE_DIR)
             list(APPEND CMAKE_MODULE_PATH "${catch2_SOURCE_DIR}/extras")
@@ -59,13 +68,17 @@ macro(promisqs_provide package)
     endif()
 endmacro()
 
-# Sets promisqs_boost_targets, and promisqs_boost_is_installed, in the scope of the caller.
+# Sets promisqs_boost_targets, promisqs_boost_histogram_target and promisqs_boost_is_installed in the scope of the caller.
 macro(promisqs_provide_boost)
     if(NOT TARGET Boost::headers AND NOT TARGET Boost::interprocess)
         set(BOOST_INCLUDE_LIBRARIES interprocess describe)
+        if(PROMISQS_BUILD_BENCH)
+            list(APPEND BOOST_INCLUDE_LIBRARIES histogram)
+        endif()
         FetchContent_MakeAvailable(Boost)
     endif()
     set(promisqs_boost_targets Boost::headers)
+    set(promisqs_boost_histogram_target Boost::headers)
     set(promisqs_boost_is_installed OFF)
     if(TARGET Boost::headers)
         get_target_property(promisqs_boost_is_installed Boost::headers IMPORTED)
@@ -76,5 +89,6 @@ macro(promisqs_provide_boost)
         if(TARGET Boost::describe)
             list(APPEND promisqs_boost_targets Boost::describe)
         endif()
+        set(promisqs_boost_histogram_target Boost::histogram)
     endif()
 endmacro()

@@ -1,68 +1,65 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "../cpus.hpp"
+
 #include <promisqs/queue.hpp>
 
+#include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <span>
 #include <string>
+#include <utility>
 
 namespace bench {
 
 // What a contender offers:
-//   name                       in the names of the benchmarks
-//   crosses_processes          whether `open` is there
-//   create(segment, capacity)  and open(segment)
-//   bool push(const T&)        false: full
-//   bool pop(T& out)           false: empty
+//   value_type
+//   name                       of its benchmarks
+//   crosses_processes          false: threads share the one that was created
+//   one_to_one_only, many_to_one_only, round_trips_only, processes_only
+//                              true if that is so
+//   create(segment, capacity)  and open(segment, side)
+//   bool push(const T&)        an attempt; false: full
+//   bool pop(T& out)           an attempt; false: empty
+//   void push_wait(const T&)   and pop_wait(T& out), its own way to wait; not all have one
 
-template <class T>
+enum class declared { nothing, single_sides };
+
+template <class T, promisqs::wait_policy (*Policy)() noexcept = promisqs::wait_policy::balanced,
+          declared Declared = declared::nothing>
 class promisqs_queue {
 public:
     using value_type = T;
     static constexpr const char* name = "promisqs";
     static constexpr bool crosses_processes = true;
+    static constexpr bool one_to_one_only = Declared == declared::single_sides;
 
     static promisqs_queue create(const std::string& segment, std::uint64_t capacity) {
         promisqs::options wanted;
         wanted.memory.prefault = true;
+        wanted.single_producer = wanted.single_consumer = Declared == declared::single_sides;
         return promisqs_queue(queue::create(segment, capacity, wanted));
     }
-    static promisqs_queue open(const std::string& segment) {
+    static promisqs_queue open(const std::string& segment, side /*either*/) {
         return promisqs_queue(queue::open(segment, {.prefault = true}));
     }
 
     bool push(const T& message) { return queue_.push(message); }
     bool pop(T& out) { return queue_.try_pop(out) == promisqs::status::ok; }
 
-protected:
-    using queue = promisqs::shmem_queue<T>;
+    void push_wait(const T& message) { static_cast<void>(queue_.push_wait(message)); }
+    void pop_wait(T& out) { static_cast<void>(queue_.pop_wait(out)); }
 
-    explicit promisqs_queue(queue opened) : queue_(std::move(opened)) {}
-
-    queue queue_;
-};
-
-/// The same, popping by the call that returns the message.
-template <class T>
-class promisqs_queue_pop : promisqs_queue<T> {
-    using base = promisqs_queue<T>;
-
-public:
-    using value_type = T;
-    static constexpr const char* name = "promisqs_pop";
-    static constexpr bool crosses_processes = true;
-
-    static promisqs_queue_pop create(const std::string& segment, std::uint64_t capacity) {
-        return promisqs_queue_pop(base::create(segment, capacity));
-    }
-    static promisqs_queue_pop open(const std::string& segment) { return promisqs_queue_pop(base::open(segment)); }
-
-    using base::push;
-    std::optional<T> pop() { return this->queue_.pop(); }
+    std::size_t push_some(std::span<const T> messages) { return queue_.push_some_wait(messages); }
+    std::size_t pop_some(std::span<T> room) { return queue_.pop_some_wait(room); }
 
 private:
-    explicit promisqs_queue_pop(base opened) : base(std::move(opened)) {}
+    using queue = promisqs::shmem_queue<T>;
+
+    explicit promisqs_queue(queue opened) : queue_(std::move(opened)) { queue_.set_wait_policy(Policy()); }
+
+    queue queue_;
 };
 
 }  // namespace bench

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "descriptor.hpp"
+
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstddef>
-#include <stdexcept>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -19,16 +18,16 @@ namespace bench {
 class shared_object {
 public:
     static shared_object create(const std::string& name, std::size_t size) {
-        const descriptor file(::shm_open(("/" + name).c_str(), O_RDWR | O_CREAT | O_EXCL, 0600));
+        const descriptor file(::shm_open(("/" + name).c_str(), O_RDWR | O_CREAT | O_EXCL, 0600), "shm_open");
         if (const int error = ::posix_fallocate(file.get(), 0, static_cast<::off_t>(size)); error != 0) {
             throw std::system_error(error, std::generic_category(), "posix_fallocate");
         }
         return shared_object(file, size);
     }
     static shared_object open(const std::string& name) {
-        const descriptor file(::shm_open(("/" + name).c_str(), O_RDWR, 0));
+        const descriptor file(::shm_open(("/" + name).c_str(), O_RDWR, 0), "shm_open");
         struct ::stat found {};
-        if (::fstat(file.get(), &found) != 0) throw std::system_error(errno, std::generic_category(), "fstat");
+        if (::fstat(file.get(), &found) != 0) throw_errno("fstat");
         return shared_object(file, static_cast<std::size_t>(found.st_size));
     }
 
@@ -43,23 +42,9 @@ public:
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
 private:
-    class descriptor {
-    public:
-        explicit descriptor(int opened) : opened_(opened) {
-            if (opened_ < 0) throw std::system_error(errno, std::generic_category(), "shm_open");
-        }
-        ~descriptor() { ::close(opened_); }
-        descriptor(const descriptor&) = delete;
-        descriptor& operator=(const descriptor&) = delete;
-        [[nodiscard]] int get() const noexcept { return opened_; }
-
-    private:
-        int opened_;
-    };
-
     shared_object(const descriptor& file, std::size_t size)
         : data_(::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file.get(), 0)), size_(size) {
-        if (data_ == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mmap");
+        if (data_ == MAP_FAILED) throw_errno("mmap");
     }
 
     void* data_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "../cpus.hpp"
 #include "shared_object.hpp"
 
 #include <promisqs/layout.hpp>
@@ -16,13 +17,18 @@
 
 namespace bench {
 
-/// The ring that promisqs is built on, as the textbook has it: nobody registers, nobody can be found dead, the capacity is a
-/// power of two. Its slots lie as far apart as promisqs', and its counters too, so that what differs is the algorithm.
-template <class T>
+enum class slots {
+    packed,  // as far apart as those of promisqs, so that what differs is the algorithm
+    padded   // each begins at a cache line, as most implementations have it
+};
+
+/// The ring that promisqs is built on (Dmitry Vyukov, 1024cores.net, "Bounded MPMC queue"), as the textbook has it: nobody registers,
+/// nobody can be found dead, the capacity is a power of two. Its counters lie as far apart as those of promisqs.
+template <class T, slots Slots = slots::packed>
 class vyukov {
 public:
     using value_type = T;
-    static constexpr const char* name = "vyukov";
+    static constexpr const char* name = Slots == slots::packed ? "vyukov_packed" : "vyukov_padded";
     static constexpr bool crosses_processes = true;
 
     static vyukov create(const std::string& segment, std::uint64_t capacity) {
@@ -31,7 +37,7 @@ public:
         for (std::uint64_t i = 0; i < capacity; ++i) result.sequence(i).store(i, std::memory_order_relaxed);
         return result;
     }
-    static vyukov open(const std::string& segment) { return vyukov(shared_object::open(segment)); }
+    static vyukov open(const std::string& segment, side /*either*/) { return vyukov(shared_object::open(segment)); }
 
     bool push(const T& message) {
         std::uint64_t position = tail().load(std::memory_order_relaxed);
@@ -74,7 +80,8 @@ public:
 private:
     using word = std::atomic<std::uint64_t>;
 
-    static constexpr std::uint64_t stride = promisqs::layout::slot_stride(sizeof(T), alignof(T));
+    static constexpr std::uint64_t packed_stride = promisqs::layout::slot_stride(sizeof(T), alignof(T));
+    static constexpr std::uint64_t stride = Slots == slots::packed ? packed_stride : (packed_stride + 63) / 64 * 64;
     static constexpr std::uint64_t offset = promisqs::layout::payload_offset(sizeof(T), alignof(T));
     static constexpr std::uint64_t first_slot = 2 * promisqs::layout::line;
 

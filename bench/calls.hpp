@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "cpus.hpp"
+#include "team.hpp"
+
+#include <cstdint>
+#include <limits>
+
+namespace bench {
+
+/// How a worker waits until a message can be pushed or popped.
+enum class how {
+    polling,   // attempts, and one pause after each
+    yielding,  // attempts; after a few of them it lets others run each time
+    waiting    // the contender's own way
+};
+
+/// \return  false: the run was given up
+template <how How, class Attempt>
+[[nodiscard]] bool repeat(worker& me, Attempt attempt) {
+    return me.keep_trying(How == how::polling ? std::numeric_limits<std::uint64_t>::max() : 20, attempt);
+}
+
+template <how How, class Queue>
+[[nodiscard]] bool send(worker& me, Queue& queue, const typename Queue::value_type& message) {
+    if constexpr (How == how::waiting) {
+        queue.push_wait(message);
+        return true;
+    } else {
+        return repeat<How>(me, [&] { return queue.push(message); });
+    }
+}
+
+template <how How, class Queue>
+[[nodiscard]] bool receive(worker& me, Queue& queue, typename Queue::value_type& out) {
+    if constexpr (How == how::waiting) {
+        queue.pop_wait(out);
+        return true;
+    } else {
+        return repeat<How>(me, [&] { return queue.pop(out); });
+    }
+}
+
+/// Calls `work` with the queue: threads share one handle, a process opens one of its own.
+template <class Queue, class Work>
+void with_own(const std::string& segment, Queue& shared, place where, side of, Work work) {
+    if constexpr (Queue::crosses_processes) {
+        if (where == place::processes) {
+            auto own = Queue::open(segment, of);
+            work(own);
+            return;
+        }
+    }
+    work(shared);
+}
+
+template <class Queue>
+constexpr bool connects(unsigned producers, unsigned consumers) {
+    if constexpr (requires { Queue::one_to_one_only; }) {
+        if (Queue::one_to_one_only) return producers == 1 && consumers == 1;
+    }
+    if constexpr (requires { Queue::many_to_one_only; }) return consumers == 1;
+    return true;
+}
+
+}  // namespace bench

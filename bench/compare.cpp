@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Compares promisqs with other ways to send messages from one process to another, and writes what was found as JSON.
+
+#include "cpus.hpp"
+#include "segment_name.hpp"
+#include "suite.hpp"
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <fstream>
+#include <iterator>
+#include <regex>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace {
+
+struct wishes {
+    std::string output;
+    std::string groups;
+    std::string contenders;
+    bool list = false;
+    bool quick = false;
+    bool no_pinning = false;
+    unsigned repetitions = 0;
+    unsigned duration = 0;
+};
+
+/// Leaves out what does not match.
+std::vector<bench::group> select(std::vector<bench::group> groups, const wishes& wanted) {
+    const auto matches = [](const std::string& name, const std::string& pattern) {
+        return std::regex_search(name, std::regex(pattern));
+    };
+    for (auto& group : groups) {
+        std::erase_if(group.contenders, [&](const auto& one) { return !matches(one.name, wanted.contenders); });
+    }
+    std::erase_if(groups,
+                  [&](const auto& group) { return group.contenders.empty() || !matches(group.name(), wanted.groups); });
+    if (groups.empty()) throw std::runtime_error("nothing matches --groups and --contenders; see --list");
+    return groups;
+}
+
+bench::effort effort_for(const wishes& wanted) {
+    bench::effort result;
+    if (wanted.quick) result = {1, std::chrono::milliseconds(50), 5};
+    if (wanted.repetitions != 0) result.repetitions = wanted.repetitions;
+    if (wanted.duration != 0) result.duration = std::chrono::milliseconds(wanted.duration);
+    return result;
+}
+
+/// Whether promisqs itself could not be measured.
+bool failed(const nlohmann::ordered_json& group) {
+    const auto& left_out = group["left_out"].items();
+    return std::any_of(left_out.begin(), left_out.end(),
+                       [](const auto& one) { return one.key().starts_with("promisqs"); });
+}
+
+/// \return  whether promisqs itself could be measured everywhere
+bool run(const wishes& wanted) {
+    const auto groups = select(bench::all_groups(), wanted);
+    if (wanted.list) {
+        for (const auto& group : groups) {
+            std::printf("%s:", group.name().c_str());
+            for (const auto& one : group.contenders) std::printf(" %s", one.name.c_str());
+            std::printf("\n");
+        }
+        return true;
+    }
+    std::ofstream file;
+    if (!wanted.output.empty()) {
+        file.open(wanted.output);
+        if (!file) throw std::runtime_error("can't write to " + wanted.output);
+    }
+    const bench::effort how_much = effort_for(wanted);
+    nlohmann::ordered_json result;
+    result["run"] = bench::describe_run(how_much);
+    std::printf("%s\n", result["run"].dump(2).c_str());
+    bool well = true;
+    for (const auto& group : groups) {
+        result["groups"].push_back(bench::run(group, how_much));
+        well = well && !failed(result["groups"].back());
+    }
+    if (file.is_open()) {
+        file << result.dump() << '\n';
+        if (!file.flush()) throw std::runtime_error("could not write all of " + wanted.output);
+    }
+    return well;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    wishes wanted;
+    CLI::App app(
+        "Compares promisqs with other ways to send messages between processes of one machine.\n"
+        "Prints medians [least, most] of the repetitions; --output writes everything as JSON.");
+    app.add_option("--output", wanted.output, "where to write the results, as JSON");
+    app.add_option("--groups", wanted.groups, "only groups whose name this regular expression is found in");
+    app.add_option("--contenders", wanted.contenders, "only contenders whose name it is found in");
+    app.add_flag("--list", wanted.list, "show the names of groups and contenders, and measure nothing");
+    app.add_flag("--quick", wanted.quick, "once and shortly, to see that everything works");
+    app.add_option("--repetitions", wanted.repetitions, "how often each is measured (9)")->check(CLI::Range(1, 1000));
+    app.add_option("--duration", wanted.duration, "of a measurement, in milliseconds (200)")
+        ->check(CLI::Range(50, 10000));
+    app.add_flag("--no-pinning", wanted.no_pinning, "leave processes to the scheduler");
+    CLI11_PARSE(app, argc, argv);
+    try {
+        bench::allow_pinning(!wanted.no_pinning);
+        bench::remove_segments_on_signals();
+        return run(wanted) ? 0 : 1;
+    } catch (const std::regex_error& error) {
+        std::fprintf(stderr, "promisqs_compare: not a regular expression: %s\n", error.what());
+        return 2;
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "promisqs_compare: %s\n", error.what());
+        return 1;
+    }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "bench_commit.hpp"
+#include "cpus.hpp"
+#include "suite.hpp"
+
+#include <promisqs/version.hpp>
+
+#include <boost/version.hpp>
+#include <nlohmann/json.hpp>
+
+#include <sys/utsname.h>
+
+#include <chrono>
+#include <ctime>
+#include <fstream>
+#include <string>
+#include <thread>
+
+namespace bench {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+std::string cpu_model() {
+    std::ifstream information("/proc/cpuinfo");
+    for (std::string line; std::getline(information, line);) {
+        if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+    }
+    return "unknown";
+}
+
+std::string first_line(const std::string& path) {
+    std::string line;
+    std::ifstream file(path);
+    return std::getline(file, line) ? line : "unknown";
+}
+
+std::string compiler() {
+#if defined(__clang__)
+    return "clang " __clang_version__;
+#else
+    return "g++ " __VERSION__;
+#endif
+}
+
+std::string date() {
+    const std::time_t now = std::time(nullptr);
+    std::tm parts{};
+    ::gmtime_r(&now, &parts);
+    std::string text(64, '\0');
+    text.resize(std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts));
+    return text;
+}
+
+}  // namespace
+
+json describe_run(const effort& how_much) {
+    ::utsname system{};
+    ::uname(&system);
+    json result;
+    result["promisqs"] = std::to_string(promisqs::version_major) + "." + std::to_string(promisqs::version_minor) + "." +
+                         std::to_string(promisqs::version_patch);
+    result["commit"] = BENCH_COMMIT;
+    result["date"] = date();
+    result["cpu"] = cpu_model();
+    result["processors"] = std::thread::hardware_concurrency();
+    if (const auto cpus = first_cpus()) {
+        result["pinned_to"] = {cpus->first, cpus->second};
+    } else {
+        result["pinned_to"] = nullptr;
+    }
+    result["line_ns"] = nullptr;
+    if (const auto line = measure_line_crossing()) result["line_ns"] = *line;
+    result["kernel"] = std::string(system.sysname) + " " + system.release + " " + system.machine;
+    result["frequency_governor"] = first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
+    result["compiler"] = compiler();
+    result["flags"] = BENCH_FLAGS;
+    result["boost"] = BOOST_LIB_VERSION;
+    result["repetitions"] = how_much.repetitions;
+    result["duration_ms"] = how_much.duration.count();
+    result["missing"] = json::array();
+    std::string names = BENCH_MISSING;
+    for (std::size_t end = 0; !names.empty(); names.erase(0, end + 1)) {
+        end = std::min(names.find(' '), names.size());
+        result["missing"].push_back(names.substr(0, end));
+        if (end == names.size()) break;
+    }
+    return result;
+}
+
+}  // namespace bench

@@ -1,0 +1,464 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Makes tables and plots of what the benchmarks found.
+
+usage: report.py DIRECTORY
+
+Reads compare.json, uncontended.json and recovery.json in DIRECTORY, as far as they are there, and writes results.json (all of them),
+results.md, and the plots as SVG beside them; no plots without matplotlib.
+"""
+
+import json
+import math
+import pathlib
+import re
+import statistics
+import sys
+
+OURS = "promisqs"
+
+
+class Cell:
+    """What the repetitions of one contender found for one figure."""
+
+    def __init__(self, values):
+        self.values = values
+
+    @property
+    def median(self):
+        return statistics.median(self.values)
+
+    def text(self, scale=1.0):
+        median, least, most = (number(x / scale) for x in (self.median, min(self.values), max(self.values)))
+        return f"{median} [{least}, {most}]"
+
+
+class Group:
+    """Contenders that took turns. Only repetitions of one distance between the processors count: the one that most of them had."""
+
+    def __init__(self, found):
+        self.workload = found["workload"]
+        self.parameters = found["parameters"]
+        self.left_out = found["left_out"]
+        self.histograms = found.get("histograms_ns", {})
+        distances = [r["distance"] for r in found["repetitions"] if r.get("distance", "moved") != "moved"]
+        self.distance = statistics.mode(distances) if distances else None
+        self.repetitions = [r for r in found["repetitions"] if r.get("distance") == self.distance]
+        if not self.repetitions:  # it moved during all of them
+            self.distance = "moved"
+            self.repetitions = found["repetitions"]
+
+    def names(self):
+        return list(dict.fromkeys(name for r in self.repetitions for name in r["figures"]))
+
+    def cell(self, contender, figure):
+        values = [r["figures"][contender][figure] for r in self.repetitions if contender in r["figures"]]
+        return Cell(values) if values else None
+
+    def line_ns(self):
+        lines = [x for r in self.repetitions for x in r.get("line_ns", []) if x is not None]
+        return statistics.median(lines) if lines else None
+
+
+class Results:
+    def __init__(self, compare, uncontended, recovery):
+        self.run = compare.get("run", {})
+        self.groups = [Group(g) for g in compare.get("groups", [])]
+        self.uncontended = google_medians(uncontended)
+        self.recovery = google_medians(recovery)
+
+    def of(self, workload):
+        return [g for g in self.groups if g.workload == workload]
+
+    def find(self, workload, **parameters):
+        for group in self.of(workload):
+            if all(group.parameters.get(key) == value for key, value in parameters.items()):
+                return group
+        return None
+
+
+def google_medians(found):
+    """name -> the median repetition, as Google Benchmark writes it."""
+    return {b["run_name"]: b for b in found.get("benchmarks", []) if b.get("aggregate_name", "median") == "median"}
+
+
+def number(x):
+    """Three digits that mean something."""
+    if x == 0:
+        return "0"
+    if abs(x) >= 100:
+        return f"{round(x, 2 - int(math.floor(math.log10(abs(x))))):.0f}"
+    return f"{x:.3g}"
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def where(group):
+    if group.distance is None:
+        return ""
+    text = f"{group.distance}, {len(group.repetitions)} repetitions"
+    line = group.line_ns()
+    return text + (f", a cache line crosses in {number(line)} ns" if line else "")
+
+
+# ------------------------------------------------------------------------------------------------------------------------------ tables
+
+
+def environment(run):
+    keys = ["commit", "date", "cpu", "processors", "pinned_to", "line_ns", "kernel", "compiler", "flags", "boost", "repetitions"]
+    rows = [(key, run.get(key)) for key in keys if key in run]
+    if run.get("missing"):
+        rows.append(("not installed, so not compared", ", ".join(run["missing"])))
+    return table(["", ""], rows)
+
+
+def latency_tables(results):
+    parts = []
+    for group in results.of("one_way_latency"):
+        rows = []
+        for name in sorted(group.names(), key=lambda n: group.cell(n, "p50_ns").median):
+            cells = [group.cell(name, figure) for figure in ("p50_ns", "p99_ns", "p99.9_ns", "max_ns")]
+            rows.append([name, cells[0].text()] + [number(c.median) for c in cells[1:]])
+        parts.append(f"{group.parameters['size']} bytes ({where(group)}):\n\n"
+                     + table(["", "p50 ns", "p99", "p99.9", "max"], rows))
+    return "\n\n".join(parts)
+
+
+def by_column(groups, column, figure, scale):
+    """One row for each contender, one column for each group."""
+    if not groups:
+        return ""
+    names = list(dict.fromkeys(name for g in groups for name in g.names()))
+    best = {n: max(c.median for g in groups if (c := g.cell(n, figure))) for n in names}
+    rows = []
+    for name in sorted(names, key=lambda n: -best[n]):
+        cells = [g.cell(name, figure) for g in groups]
+        rows.append([name] + [c.text(scale) if c else "–" for c in cells])
+    rows.append(["*distance*"] + [f"*{where(g)}*" if where(g) else "" for g in groups])
+    return table([""] + [column(g) for g in groups], rows)
+
+
+def streams(results, workload, column):
+    return by_column(results.of(workload), column, "messages_per_s", 1e6)
+
+
+def size_of(group):
+    return f"{group.parameters['size']} B"
+
+
+def topology_of(group):
+    return f"{group.parameters.get('producers', 1)} to {group.parameters.get('consumers', 1)}"
+
+
+def batch_tables(results):
+    parts = []
+    for size in dict.fromkeys(g.parameters["size"] for g in results.of("batches")):
+        groups = [g for g in results.of("batches") if g.parameters["size"] == size]
+        parts.append(f"{size} bytes:\n\n"
+                     + by_column(groups, lambda g: f"batches of {g.parameters['batch']}", "messages_per_s", 1e6))
+    return "\n\n".join(parts)
+
+
+def wake_up_table(results):
+    groups = results.of("wake_up")
+    rows = []
+    for name in dict.fromkeys(n for g in groups for n in g.names()):
+        row = [name]
+        for group in groups:
+            p50, p99 = group.cell(name, "p50_ns"), group.cell(name, "p99_ns")
+            row += [p50.text(1e3), number(p99.median / 1e3)] if p50 else ["–", "–"]
+        rows.append(row)
+    head = [""] + [h for g in groups for h in (f"{g.parameters['processors']} processor(s): p50 µs", "p99")]
+    return table(head, rows) if groups else ""
+
+
+def idle_table(results):
+    group = results.find("idle_consumer")
+    if not group:
+        return ""
+    return table(["", "of one processor"],
+                 [(n, f"{number(group.cell(n, 'cpu_percent').median)} %") for n in group.names()])
+
+
+def uncontended_table(results):
+    cells = {}
+    for name, found in results.uncontended.items():
+        _, size, contender = name.split("/")[:3]
+        cells.setdefault(contender, {})[size] = found["cpu_time"]
+    sizes = sorted({s for row in cells.values() for s in row}, key=lambda s: int(s[:-1]))
+    return table(["ns for push and pop"] + sizes,
+                 [[c] + [number(row[s]) if s in row else "–" for s in sizes] for c, row in cells.items()]) if cells else ""
+
+
+def recovery_table(results):
+    rows = []
+    for name, found in results.recovery.items():
+        name = re.sub(r"/manual_time|/min_time:[^/]*", "", name)
+        extra = [number(found[k]) if k in found else "" for k in ("p50_us", "p99_us")]
+        rows.append([name, number(found["real_time"])] + extra)
+    return table(["", "median µs", "p50 of single deaths", "p99"], rows) if rows else ""
+
+
+# ------------------------------------------------------------------------------------------------------------------------------ ratios
+
+
+def ratio(group, figure, one, other):
+    """Of medians of the same group."""
+    if not group:
+        return None
+    first, second = group.cell(one, figure), group.cell(other, figure)
+    return first.median / second.median if first and second and second.median else None
+
+
+def best(group, figure, names):
+    cells = [(c.median, n) for n in names if (c := group.cell(n, figure))] if group else []
+    return max(cells)[1] if cells else None
+
+
+def ratios(results):
+    """What the queue is measured by: (text, found, goal, stretch), where a goal has its own direction."""
+    rows = []
+
+    def add(text, found, goal, stretch):
+        rows.append((text, found, goal, stretch))
+
+    rate = "messages_per_s"
+    eight, sixty_four = results.find("one_to_one", size=8), results.find("one_to_one", size=64)
+    for one, how, goals in ((OURS, "waiting", ((">", 1.5, 2), (">", 3, 4), (">", 10, 15))),
+                            ("promisqs_stream", "waiting, `stream`", ((">", 1.5, 2), (">", 3, 4), (">", 10, 15))),
+                            ("promisqs_polled", "polled", ((">", 1.0, 1.5), (">", 2, 3), (">", 6, 10)))):
+        for other, goal in zip(("bare_ring", "vyukov_padded", "spin_lock"), goals):
+            add(f"one to one, 8 B, {how} ÷ {other}", ratio(eight, rate, one, other), goal[:2], goal[2])
+    add("one to one, 64 B, `lowest_latency` ÷ bare_ring", ratio(sixty_four, rate, "promisqs_latency", "bare_ring"), (">", 0.6), 0.75)
+    add("one to one, 64 B, `stream` ÷ bare_ring", ratio(sixty_four, rate, "promisqs_stream", "bare_ring"), (">", 0.9), 1.2)
+    for size, goal, stretch in ((256, 1.0, 1.15), (1024, 1.0, 1.15), (8192, 1.2, 2.0)):
+        group = results.find("one_to_one", size=size)
+        ours = best(group, rate, [OURS, "promisqs_stream"]) or OURS
+        add(f"one to one, {size} B, {ours} ÷ bare_ring", ratio(group, rate, ours, "bare_ring"), (">", goal), stretch)
+    add("declared one to one, 8 B ÷ bare_ring", ratio(eight, rate, "promisqs_declared_stream", "bare_ring"), (">", 2.6), 3)
+    add("declared one to one, 64 B, `stream` ÷ bare_ring", ratio(sixty_four, rate, "promisqs_declared_stream", "bare_ring"), (">", 1.5), 1.75)
+    way = results.find("one_way_latency", size=8)
+    p50 = "p50_ns"
+    latency = "promisqs_latency"
+    add("p50 one way, 8 B ÷ bare_line", ratio(way, p50, latency, "bare_line"), ("<", 1.9), 1.6)
+    add("p50 one way, 8 B ÷ vyukov_padded", ratio(way, p50, latency, "vyukov_padded"), ("<", 0.8), 0.7)
+    if way and way.cell(latency, p50):
+        add("p99 ÷ p50, 8 B", way.cell(latency, "p99_ns").median / way.cell(latency, p50).median, ("<", 2), 1.7)
+    for other, goal, stretch in (("spin_lock", 2, 2.5), ("iceoryx", 12, 15), ("pipe", 200, 250), ("unix_socket", 280, 340),
+                                 ("tcp_socket", 370, 450), ("dbus", 1000, 1300)):
+        add(f"p50 one way, 8 B, {other} ÷ promisqs", ratio(way, p50, other, latency), (">", goal), stretch)
+    for group, size, goal, stretch in ((sixty_four, 64, 0.97, 0.99), (eight, 8, 0.88, 0.97)):
+        add(f"ring ÷ the same without intents, {size} B", ratio(group, rate, "ring", "ring_without_intents"), (">", goal), stretch)
+    add("p50 of the ring ÷ the same without intents, 8 B", ratio(way, p50, "ring", "ring_without_intents"), ("<", 1.06), 1.0)
+    add("ring ÷ the same without looking for sleepers, 8 B", ratio(eight, rate, "ring", "ring_without_sleepers"), (">", 0.85), 0.97)
+    for processors, goal, stretch in (("one", 1.15, 1.05), ("two", 1.1, 1.0)):
+        group = results.find("wake_up", processors=processors)
+        text = f"wake-up on {processors} processor" + ("s" if processors == "two" else "")
+        add(f"{text}, asleep at once ÷ bare_futex", ratio(group, p50, "promisqs_at_once_asleep", "bare_futex"), ("<", goal), stretch)
+        add(f"{text}, having looked first ÷ bare_futex_after_looking", ratio(group, p50, OURS, "bare_futex_after_looking"), ("<", goal),
+            stretch)
+    four = results.find("topologies", producers=4, consumers=4)
+    libraries = ["atomic_queue", "boost_lockfree", "boost_message_queue", "boost_message_queue_waiting", "posix_mq_waiting", "spin_lock"]
+    all_ours = [OURS, "promisqs_waiting", "promisqs_friendly_waiting"]
+    if four and best(four, rate, libraries):
+        ours, other = best(four, rate, all_ours), best(four, rate, libraries)
+        add(f"4 to 4, 8 B, {ours} ÷ {other}", ratio(four, rate, ours, other), (">", 1.2), 3)
+        add("4 to 4, slowest 25 ms ÷ median", four.cell(ours, "slowest_window_of_median").median, (">", 0.0), 0.3)
+    together = results.find("on_one_processor")
+    if together:
+        ours = best(together, rate, all_ours)
+        other = best(together, rate, [n for n in together.names() if not n.endswith("_waiting") and n != OURS])
+        add(f"both on one processor, {ours} ÷ {other}", ratio(together, rate, ours, other), (">", 0.9), 1.0)
+        add(f"both on one processor, {ours} ÷ pipe", ratio(together, rate, ours, "pipe_waiting"), (">", 25), 35)
+    for size, goal, stretch in ((8, 2.5, 3), (64, 1.2, 1.5)):
+        group = results.find("batches", size=size, batch=32)
+        add(f"batches of 32, {size} B ÷ bare_ring", ratio(group, rate, OURS, "bare_ring"), (">", goal), stretch)
+    ours = results.uncontended.get(f"uncontended/8B/{OURS}")
+    other = results.uncontended.get("uncontended/8B/vyukov_padded")
+    if ours and other:
+        add("uncontended push and pop, 8 B ÷ vyukov_padded", ours["cpu_time"] / other["cpu_time"], ("<", 1.0), 0.8)
+    return [row for row in rows if row[1] is not None]
+
+
+def ratio_table(results):
+    def verdict(found, goal, stretch):
+        better = (lambda limit: found >= limit) if goal[0] == ">" else (lambda limit: found <= limit)
+        return "stretch" if better(stretch) else "met" if better(goal[1]) else "**missed**"
+
+    return table(["", "found", "goal", "stretch", ""],
+                 [(text, number(found), f"{'≥' if goal[0] == '>' else '≤'} {goal[1]:g}", f"{stretch:g}", verdict(found, goal, stretch))
+                  for text, found, goal, stretch in ratios(results)])
+
+
+# ------------------------------------------------------------------------------------------------------------------------------- plots
+
+SHOWN = ["promisqs", "promisqs_stream", "promisqs_declared", "promisqs_declared_stream", "bare_ring", "bare_line", "vyukov_padded",
+         "spin_lock", "atomic_queue", "boost_lockfree", "boost_message_queue", "iceoryx", "zeromq_ipc", "pipe", "unix_socket",
+         "tcp_socket", "posix_mq", "dbus"]
+
+
+def style(name, plot):
+    index = SHOWN.index(name) if name in SHOWN else len(SHOWN)
+    ours = name.startswith(OURS)
+    return {"color": plot.get_cmap("tab20")(index % 20), "linewidth": 2.4 if ours else 1.2,
+            "linestyle": "-" if ours else ["--", "-.", ":"][index % 3]}
+
+
+def plot_latency(results, directory, plot):
+    group = results.find("one_way_latency", size=8)
+    if not group or not group.histograms:
+        return []
+    figure, axes = plot.subplots(figsize=(9, 6))
+    for name in (n for n in SHOWN if n in group.histograms):
+        bins = group.histograms[name]
+        total = sum(count for _, count in bins)
+        below, xs, ys = 0, [], []
+        for lower, count in bins:
+            xs.append(1 / max(1 - below / total, 1 / total))
+            ys.append(lower)
+            below += count
+        axes.step(xs, ys, where="post", label=name, **style(name, plot))
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xticks([1, 2, 10, 100, 1000, 10_000, 100_000])
+    axes.set_xticklabels(["0 %", "50 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"])
+    axes.set_xlim(1, 1e6)
+    axes.set_xlabel("percentile")
+    axes.set_ylabel("one way, ns")
+    axes.set_title(f"Latency of 8 bytes from one process to another ({where(group)})", fontsize=10)
+    return [save(figure, axes, directory, "latency.svg", plot)]
+
+
+def plot_sizes(results, directory, plot):
+    groups = results.of("one_to_one")
+    if len(groups) < 2:
+        return []
+    figure, axes = plot.subplots(figsize=(9, 6))
+    for name in SHOWN:
+        points = [(g.parameters["size"], c.median / 1e6) for g in groups if (c := g.cell(name, "messages_per_s"))]
+        if points:
+            axes.plot(*zip(*points), marker="o", markersize=3, label=name, **style(name, plot))
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_xticks([g.parameters["size"] for g in groups])
+    axes.set_xticklabels([str(g.parameters["size"]) for g in groups])
+    axes.set_xlabel("size of a message, bytes")
+    axes.set_ylabel("million messages/s")
+    axes.set_title("One producer to one consumer", fontsize=10)
+    return [save(figure, axes, directory, "sizes.svg", plot)]
+
+
+def plot_topologies(results, directory, plot):
+    groups = results.of("topologies")
+    if not groups:
+        return []
+    figure, axes = plot.subplots(figsize=(9, 6))
+    names = list(dict.fromkeys(n for g in groups for n in g.names()))
+    width = 0.8 / len(names)
+    for i, name in enumerate(names):
+        cells = [g.cell(name, "messages_per_s") for g in groups]
+        xs = [x + i * width - 0.4 for x, c in enumerate(cells) if c]
+        axes.bar(xs, [c.median / 1e6 for c in cells if c], width, label=name, color=plot.get_cmap("tab20")(i % 20))
+    axes.set_yscale("log")
+    axes.set_xticks(range(len(groups)))
+    axes.set_xticklabels([topology_of(g) for g in groups])
+    axes.set_xlabel("producers to consumers, as processes")
+    axes.set_ylabel("million messages/s, 8 bytes")
+    axes.set_title(f"On {results.run.get('processors', '?')} processors", fontsize=10)
+    return [save(figure, axes, directory, "topologies.svg", plot)]
+
+
+def plot_batches(results, directory, plot):
+    groups = results.of("batches")
+    if not groups:
+        return []
+    figure, axes = plot.subplots(figsize=(9, 6))
+    for size, line in ((8, "-"), (64, "--")):
+        of_size = [g for g in groups if g.parameters["size"] == size]
+        for i, name in enumerate(dict.fromkeys(n for g in of_size for n in g.names())):
+            points = [(g.parameters["batch"], c.median / 1e6) for g in of_size if (c := g.cell(name, "messages_per_s"))]
+            axes.plot(*zip(*points), line, marker="o", markersize=3, label=f"{name}, {size} B",
+                      color=plot.get_cmap("tab10")(i % 10))
+    axes.set_xscale("log", base=2)
+    axes.set_xlabel("messages in a batch (the bare ring has none, and moves single ones)")
+    axes.set_ylabel("million messages/s")
+    axes.set_ylim(bottom=0)
+    axes.set_title("Batches, one producer to one consumer", fontsize=10)
+    return [save(figure, axes, directory, "batches.svg", plot)]
+
+
+def save(figure, axes, directory, name, plot):
+    axes.grid(True, which="major", alpha=0.3)
+    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.tight_layout()
+    figure.savefig(directory / name, metadata={"Date": None})
+    plot.close(figure)
+    return name
+
+
+def plots(results, directory):
+    try:
+        import matplotlib
+    except ImportError:
+        print("No plots: matplotlib is not installed (python3-matplotlib).", file=sys.stderr)
+        return []
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.fonttype"] = "none"
+    matplotlib.rcParams["svg.hashsalt"] = "promisqs"  # so that the same results make the same files
+    import matplotlib.pyplot as plot
+    return [name for draw in (plot_latency, plot_sizes, plot_topologies, plot_batches) for name in draw(results, directory, plot)]
+
+
+# -------------------------------------------------------------------------------------------------------------------------------- main
+
+
+def markdown(results, pictures):
+    left_out = sorted({f"{name}: {why}" for g in results.groups for name, why in g.left_out.items()})
+    sections = [
+        ("Where and how", environment(results.run)),
+        ("Ratios", ratio_table(results)),
+        ("Latency, one way", latency_tables(results)),
+        ("One producer to one consumer, million messages/s", streams(results, "one_to_one", size_of)),
+        ("Several producers and consumers, processes, 8 bytes, million messages/s", streams(results, "topologies", topology_of)),
+        ("Both on one processor, 8 bytes, million messages/s", streams(results, "on_one_processor", size_of)),
+        ("Threads of one process, 8 bytes, million messages/s", streams(results, "threads", topology_of)),
+        ("Batches, million messages/s", batch_tables(results)),
+        ("Wake-up of a sleeper", wake_up_table(results)),
+        ("What an idle consumer uses", idle_table(results)),
+        ("Nobody in the way", uncontended_table(results)),
+        ("After a death", recovery_table(results)),
+        ("Left out", "\n".join(f"- {line}" for line in left_out)),
+    ]
+    parts = ["Medians of the repetitions, with the least and the most in brackets.\n"]
+    parts += [f"![{name[:-4]}]({name})\n" for name in pictures]
+    parts += [f"## {title}\n\n{body}\n" for title, body in sections if body]
+    return "\n".join(parts)
+
+
+def read(path):
+    if not path.exists():
+        return {}
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def main():
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        sys.exit(__doc__)
+    directory = pathlib.Path(sys.argv[1])
+    parts = {name: read(directory / f"{name}.json") for name in ("compare", "uncontended", "recovery")}
+    if not any(parts.values()):
+        sys.exit(f"report.py: no results in {directory}")
+    results = Results(**parts)
+    with open(directory / "results.json", "w", encoding="utf-8") as file:
+        json.dump(parts, file, separators=(",", ":"))
+        file.write("\n")
+    (directory / "results.md").write_text(markdown(results, plots(results, directory)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
