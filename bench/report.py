@@ -190,6 +190,7 @@ def uncontended_table(results):
         _, size, contender = name.split("/")[:3]
         cells.setdefault(contender, {})[size] = found["cpu_time"]
     sizes = sorted({s for row in cells.values() for s in row}, key=lambda s: int(s[:-1]))
+    cells = dict(sorted(cells.items(), key=lambda item: item[1].get(sizes[0], math.inf)))
     return table(["ns for push and pop"] + sizes,
                  [[c] + [number(row[s]) if s in row else "–" for s in sizes] for c, row in cells.items()]) if cells else ""
 
@@ -324,8 +325,8 @@ def plot_latency(results, directory, plot):
         axes.step(xs, ys, where="post", label=name, **style(name, plot))
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xticks([1, 2, 10, 100, 1000, 10_000, 100_000])
-    axes.set_xticklabels(["0 %", "50 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"])
+    axes.set_xticks([2, 10, 100, 1000, 10_000, 100_000])
+    axes.set_xticklabels(["50 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"])
     axes.set_xlim(1, 1e6)
     axes.set_xlabel("percentile")
     axes.set_ylabel("one way, ns")
