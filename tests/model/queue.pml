@@ -72,6 +72,10 @@ byte tail, head, disturbances, calm_at;
 byte stamp[CAP], payload[CAP];
 byte push_intent[ENTRIES] = NONE;
 byte pop_intent[ENTRIES] = NONE;
+#ifdef BATCHES        // of up to two
+byte push_count[ENTRIES] = 1;
+byte pop_count[ENTRIES] = 1;
+#endif
 bool occupied[ENTRIES] = true;
 #ifdef CLOSING
 bool closed;          // a bit of the tail's word: read, and lost against, together with it
@@ -121,6 +125,48 @@ inline count_disturbance() { STEP(disturbances++) }
 #define tail_is(t, c) (tail == t)
 #endif
 
+// How many tickets to claim, from `t` on: a second one, too, if its slot is in that state and there is use for it. The count is stored before
+// the claim.
+#ifdef BATCHES
+#define forget_batch() size = 1; first = 0
+#define store_count(counts) if :: size == 2 -> STEP(counts[me] = 2) :: else fi
+#define count_is_one_again(counts) if :: size == 2 -> STEP(counts[me] = 1) :: else fi
+#ifdef MUTANT_COUNT_AFTER_CLAIM
+#define store_count_early(counts) skip
+#define store_count_late(counts) store_count(counts)
+#else
+#define store_count_early(counts) store_count(counts)
+#define store_count_late(counts) skip
+#endif
+#define choose_size(wanted, state, counts) \
+    size = 1; \
+    if \
+    :: wanted && CAP > 1 -> \
+        STEP(if :: stamp[(t + 1) % CAP] == make_stamp(t + 1, state) -> size = 2 :: else fi) \
+    :: true \
+    fi; \
+    store_count_early(counts)
+#else
+#define size 1
+#define forget_batch() skip
+#define choose_size(wanted, state, counts) skip
+#define store_count_late(counts) skip
+#define count_is_one_again(counts) skip
+#endif
+
+inline publish_one(ticket, message) {
+    STEP(assert(stamp[(ticket) % CAP] == make_stamp(ticket, FREE)); payload[(ticket) % CAP] = message);
+    STEP(assert(stamp[(ticket) % CAP] == make_stamp(ticket, FREE) && payload[(ticket) % CAP] == message);
+         write_stamp(ticket, make_stamp(ticket, FULL)); published[message] = true)
+}
+
+inline release_one(ticket) {
+    STEP(assert(stamp[(ticket) % CAP] == make_stamp(ticket, FULL)); got = payload[(ticket) % CAP];
+         assert(published[got] && !released[got] && !dropped[got]));
+    STEP(assert(stamp[(ticket) % CAP] == make_stamp(ticket, FULL) && payload[(ticket) % CAP] == got && !released[got] && !dropped[got]);
+         write_stamp(ticket, make_stamp((ticket) + CAP, FREE)); released[got] = true)
+}
+
 // Frees a void whose ticket is `t`, if it still is at the head.
 inline take_void() {
     STEP(pop_intent[me] = t);
@@ -136,7 +182,8 @@ inline take_void() {
     fi
 }
 
-inline push(message) {
+// `two`: there is a second message to push, the next one.
+inline push(message, two) {
     STEP(read_tail(t, shut));
     result = AGAIN;
     if
@@ -149,12 +196,21 @@ inline push(message) {
         STEP(s = stamp[t % CAP]);
         if
         :: s == make_stamp(t, FREE) ->
+            choose_size(two, FREE, push_count);
 #ifndef MUTANT_INTENT_AFTER_CLAIM
             STEP(push_intent[me] = t);
 #endif
-            STEP(if :: tail_is(t, shut) -> tail++; won = true :: else -> won = false fi);
+            STEP(if :: tail_is(t, shut) -> tail = tail + size; won = true :: else -> won = false fi);
             if
-            :: won ->
+#ifdef BATCHES
+            :: won && size == 2 ->
+                store_count_late(push_count);
+                publish_one(t, message);
+                publish_one(t + 1, message + 1);
+                count_is_one_again(push_count);
+                result = OK
+#endif
+            :: won && size == 1 ->
 #ifdef MUTANT_INTENT_AFTER_CLAIM
                 STEP(push_intent[me] = t);
 #endif
@@ -169,7 +225,7 @@ inline push(message) {
                     count_disturbance()
                 fi
 #ifndef MUTANT_LOSER_KEEPS_INTENT
-            :: else -> STEP(push_intent[me] = NONE)
+            :: else -> STEP(push_intent[me] = NONE); count_is_one_again(push_count)
 #else
             :: else
 #endif
@@ -264,12 +320,20 @@ inline pop() {
     result = AGAIN;
     if
     :: s == make_stamp(t, FULL) || s == make_stamp(t, VOID) ->
+        choose_size(state_of(s) == FULL, FULL, pop_count);
 #ifndef MUTANT_INTENT_AFTER_CLAIM
         STEP(pop_intent[me] = t);
 #endif
-        STEP(if :: head == t -> head++; won = true :: else -> won = false fi);
+        STEP(if :: head == t -> head = head + size; won = true :: else -> won = false fi);
         if
-        :: won ->
+#ifdef BATCHES
+        :: won && size == 2 ->
+            store_count_late(pop_count);
+            release_one(t);
+            release_one(t + 1);
+            count_is_one_again(pop_count)
+#endif
+        :: won && size == 1 ->
 #ifdef MUTANT_INTENT_AFTER_CLAIM
             STEP(pop_intent[me] = t);
 #endif
@@ -279,7 +343,7 @@ inline pop() {
                 STEP(assert(stamp[t % CAP] == s); write_stamp(t, make_stamp(t + CAP, FREE)))
             fi
 #ifndef MUTANT_LOSER_KEEPS_INTENT
-        :: else -> STEP(pop_intent[me] = NONE)
+        :: else -> STEP(pop_intent[me] = NONE); count_is_one_again(pop_count)
 #else
         :: else
 #endif
@@ -324,14 +388,26 @@ inline pop() {
 // ---- recovery ----
 
 // Whether somebody alive may own the ticket `t`; the entry `i` is known to be dead.
-#define look_for_owner(intents) \
+#ifdef BATCHES
+#ifdef MUTANT_COUNT_IGNORED
+#define look_at_intent(intents, counts) STEP(owned = (occupied[k] && intents[k] == t))
+#else
+#define look_at_intent(intents, counts) \
+    STEP(first = intents[k]; owned = (occupied[k] && first != NONE && first <= t)); \
+    if :: owned -> STEP(owned = (t - first < counts[k])) :: else fi
+#endif
+#else
+#define look_at_intent(intents, counts) STEP(owned = (occupied[k] && intents[k] == t))
+#endif
+
+#define look_for_owner(intents, counts) \
     owned = false; \
     k = 0; \
     do \
     :: k < ENTRIES && !owned -> \
         if \
         :: k != me && k != i -> \
-            STEP(owned = (occupied[k] && intents[k] == t)); \
+            look_at_intent(intents, counts); \
             if :: owned -> STEP(owned = alive[k]) :: else fi \
         :: else \
         fi; \
@@ -341,15 +417,15 @@ inline pop() {
     k = 0
 
 #ifdef MUTANT_ALIVE_IGNORED
-#define look_after(intents) owned = false
-#define look_before(intents) skip
+#define look_after(intents, counts) owned = false
+#define look_before(intents, counts) skip
 #else
 #ifdef MUTANT_INTENTS_FIRST
-#define look_after(intents) skip
-#define look_before(intents) look_for_owner(intents)
+#define look_after(intents, counts) skip
+#define look_before(intents, counts) look_for_owner(intents, counts)
 #else
-#define look_after(intents) look_for_owner(intents)
-#define look_before(intents) skip
+#define look_after(intents, counts) look_for_owner(intents, counts)
+#define look_before(intents, counts) skip
 #endif
 #endif
 
@@ -360,7 +436,7 @@ inline pop() {
 #endif
 
 inline settle_push() {
-    look_before(push_intent);
+    look_before(push_intent, push_count);
     STEP(s = stamp[t % CAP]);
     if
 #ifndef MUTANT_NOT_COUNTED_AGAIN
@@ -370,7 +446,7 @@ inline settle_push() {
         STEP(won = (tail > t));
         if
         :: won ->
-            look_after(push_intent);
+            look_after(push_intent, push_count);
             if
             :: !owned ->
                 read_again();
@@ -386,7 +462,7 @@ inline settle_push() {
 }
 
 inline settle_pop() {
-    look_before(pop_intent);
+    look_before(pop_intent, pop_count);
     STEP(s = stamp[t % CAP]);
     if
 #ifndef MUTANT_NOT_COUNTED_AGAIN
@@ -396,7 +472,7 @@ inline settle_pop() {
         STEP(won = (head > t));
         if
         :: won ->
-            look_after(pop_intent);
+            look_after(pop_intent, pop_count);
             if
             :: !owned ->
                 read_again();
@@ -454,8 +530,16 @@ inline recover() {
 #endif
                     t = push_intent[i];  // of the dead: it does not change
                     if :: t != NONE -> settle_push() :: else fi;
+#ifdef BATCHES
+                    t = push_intent[i] + 1;
+                    if :: push_intent[i] != NONE && push_count[i] == 2 -> settle_push() :: else fi;
+#endif
                     t = pop_intent[i];
                     if :: t != NONE -> settle_pop() :: else fi;
+#ifdef BATCHES
+                    t = pop_intent[i] + 1;
+                    if :: pop_intent[i] != NONE && pop_count[i] == 2 -> settle_pop() :: else fi;
+#endif
 #ifndef MUTANT_REAPED_EARLY
                     if :: settled -> STEP(occupied[i] = false) :: else fi;
 #endif
@@ -489,6 +573,14 @@ inline recover() {
 
 // ---- the participants ----
 
+#ifdef BATCHES
+#define batch_locals byte size = 1; byte first
+#define reset_counts() push_count[me] = 1; pop_count[me] = 1
+#else
+#define batch_locals skip
+#define reset_counts() skip
+#endif
+
 #define die() \
     crashes--; \
     alive[me] = false; \
@@ -497,26 +589,27 @@ inline recover() {
 proctype producer(byte me) {
     byte t, s, result, n;
     bool won, shut;
+    batch_locals;
 again:
     do
     :: n < MESSAGES ->
-        push(me * MESSAGES + n);
+        push(me * MESSAGES + n, n + 1 < MESSAGES);
         if
-        :: result == OK || result == THREW -> n++
+        :: result == OK || result == THREW -> n = n + size
         :: result == IS_CLOSED -> break
         :: else
         fi;
-        result = 0
+        atomic { result = 0; forget_batch() }
     :: n == MESSAGES -> break
     :: atomic { true -> break }  // enough
     od;
     atomic { idle[me] = true; result = 0; n = 0; goto end }
 dead:
     atomic { die(); t = 0; s = 0; won = false; shut = false; result = 0;
-             if :: n < MESSAGES -> n++ :: else fi; if :: rebirths == 0 -> n = 0 :: else fi };
+             if :: n + size <= MESSAGES -> n = n + size :: else -> n = MESSAGES fi; forget_batch(); if :: rebirths == 0 -> n = 0 :: else fi };
 end_dead:
     atomic { rebirths > 0 && !alive[me] && !occupied[me] ->
-             rebirths--; push_intent[me] = NONE; pop_intent[me] = NONE; alive[me] = true; occupied[me] = true; goto again };
+             rebirths--; push_intent[me] = NONE; pop_intent[me] = NONE; reset_counts(); alive[me] = true; occupied[me] = true; goto again };
 end:
     skip
 }
@@ -524,6 +617,7 @@ end:
 proctype consumer(byte me) {
     byte t, s, result, k, got, counted;
     bool won, shut, calm;
+    batch_locals;
 again:
     do
     :: true ->
@@ -541,7 +635,8 @@ again:
             :: else
             fi;
 #endif
-            result = 0
+            result = 0;
+            forget_batch()
         }
     :: atomic { true -> break }
     od;
@@ -554,10 +649,11 @@ dead:
            (state_of(s) == FULL || is_retaken(state_of(s))) -> died[payload[t % CAP]]++
         :: else
         fi;
-        die(); t = 0; s = 0; won = false; shut = false; result = 0; k = 0; got = 0; calm = false; counted = 0 };
+        die(); t = 0; s = 0; won = false; shut = false; result = 0; k = 0; got = 0; calm = false; counted = 0;
+        forget_batch() };
 end_dead:
     atomic { rebirths > 0 && !alive[me] && !occupied[me] ->
-             rebirths--; push_intent[me] = NONE; pop_intent[me] = NONE; alive[me] = true; occupied[me] = true; goto again };
+             rebirths--; push_intent[me] = NONE; pop_intent[me] = NONE; reset_counts(); alive[me] = true; occupied[me] = true; goto again };
 end:
     skip
 }
@@ -565,6 +661,7 @@ end:
 proctype recoverer(byte me) {
     byte t, s, i, k, counted, n;
     bool won, owned, settled;
+    batch_locals;
     do
     :: n < RECOVERIES -> recover(); n++
     :: atomic { true -> break }
@@ -595,7 +692,7 @@ inline drain() {
 
 inline fill() {
     do
-    :: push(n);
+    :: push(n, false);
        assert(result != BUSY);
        if
        :: result == OK -> n++; room++
@@ -609,6 +706,7 @@ active proctype last() {
     byte me = LAST;
     byte t, s, i, k, n, counted, got, result, room;
     bool won, shut, calm, owned, settled;
+    batch_locals;
     atomic {
 #ifdef PREFILLED
         stamp[0] = FULL;
