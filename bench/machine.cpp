@@ -14,6 +14,7 @@
 #include <chrono>
 #include <ctime>
 #include <fstream>
+#include <sstream>
 #include <string>
 #include <thread>
 
@@ -80,12 +81,8 @@ json describe_run(const effort& how_much) {
     result["repetitions"] = how_much.repetitions;
     result["duration_ms"] = how_much.duration.count();
     result["missing"] = json::array();
-    std::string names = BENCH_MISSING;
-    for (std::size_t end = 0; !names.empty(); names.erase(0, end + 1)) {
-        end = std::min(names.find(' '), names.size());
-        result["missing"].push_back(names.substr(0, end));
-        if (end == names.size()) break;
-    }
+    std::istringstream names(BENCH_MISSING);
+    for (std::string name; names >> name;) result["missing"].push_back(name);
     return result;
 }
 
