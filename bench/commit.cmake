@@ -4,6 +4,8 @@
 #
 # Writes a header that says which commit this is, if it says something else by now.
 
+cmake_minimum_required(VERSION 3.25)
+
 find_program(GIT git)
 set(commit "unknown")
 if(GIT)
