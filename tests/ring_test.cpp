@@ -99,7 +99,25 @@ TEST_CASE("tickets and their laps agree with plain counting, also across wrap-ar
         REQUIRE(ticket_space::before(ticket, next));
         REQUIRE_FALSE(ticket_space::before(next, ticket));
         REQUIRE(tickets.previous_lap(tickets.next_lap(ticket)) == ticket);
+        REQUIRE(tickets.lap_after(ticket) == tickets.lap(tickets.next_lap(ticket)));
         ticket = next;
+    }
+}
+
+TEST_CASE("a stamp says one state, of one lap") {
+    const std::uint64_t capacity = any_capacity();
+    const ticket_space tickets(capacity);
+    std::uint64_t ticket = just_below_wrap_around(capacity);
+
+    for (std::uint64_t n = 0; n < 4 * capacity; ++n, ticket = tickets.next(ticket)) {
+        for (const slot_state state : {slot_state::free, slot_state::full, slot_state::voided}) {
+            const std::uint64_t stamp = make_stamp(tickets.lap(ticket), state);
+            for (const slot_state asked : {slot_state::free, slot_state::full, slot_state::voided}) {
+                REQUIRE(tickets.says(stamp, ticket, asked) == (asked == state));
+                REQUIRE_FALSE(tickets.says(stamp, tickets.next_lap(ticket), asked));
+                REQUIRE_FALSE(tickets.says(stamp, tickets.previous_lap(ticket), asked));
+            }
+        }
     }
 }
 

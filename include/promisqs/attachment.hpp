@@ -204,10 +204,9 @@ public:
             return known_entries[which][place_].file_id == file_id_;
         }
 
-        /// The calling thread's entry, if this thread has used this side of the queue before; otherwise null.
-        [[nodiscard]] [[gnu::always_inline]] layout::participant* known(side which) const noexcept {
-            const known_entry& known = known_entries[which][place_];
-            return known.file_id == file_id_ ? known.entry : nullptr;
+        /// The entry of the calling thread, which is known.
+        [[nodiscard]] layout::participant& known(side which) const noexcept {
+            return *known_entries[which][place_].entry;
         }
 
         /// The calling thread's entry; the first call for a side takes a lock and makes system calls.
@@ -215,7 +214,7 @@ public:
         /// \par Throws  `queue_error` with `errc::too_many_participants`, `errc::side_taken`, or `errc::system_failure`
         [[nodiscard]] layout::participant& me(side which) const {
             if (!is_known(which)) make_known(which);
-            return *known_entries[which][place_].entry;
+            return known(which);
         }
 
         /// Notes that the calling thread, which is known, finds this ticket not ready.
@@ -228,7 +227,7 @@ public:
         /// The calling thread's entry; null if it has none yet, or has a claim open.
         [[nodiscard]] layout::participant* me_if_known() const noexcept {
             for (const side which : {side::producers, side::consumers}) {
-                if (layout::participant* entry = known(which)) return entry;
+                if (is_known(which)) return &known(which);
             }
             return nullptr;
         }

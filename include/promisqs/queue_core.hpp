@@ -74,13 +74,11 @@ public:
     // the thread's first time, or the slot was not ready.
 
     [[gnu::always_inline]] bool push_quickly(const T& message) const {
-        layout::participant* const me = key_.known(side::producers);
-        return me != nullptr && push_if_ready(*me, message);
+        return key_.is_known(side::producers) && push_if_ready(key_.known(side::producers), message);
     }
     template <class Use>
     [[gnu::always_inline]] bool pop_quickly(Use&& use) const {
-        layout::participant* const me = key_.known(side::consumers);
-        return me != nullptr && pop_if_ready(*me, use);
+        return key_.is_known(side::consumers) && pop_if_ready(key_.known(side::consumers), use);
     }
 
     // What a call does when it is the thread's first, or when the quick attempt came to nothing. Kept out of line, so that the path that
@@ -152,16 +150,14 @@ public:
     };
 
     [[nodiscard]] bool push_quickly(batch_to_push& batch) const {
-        layout::participant* const me = key_.known(side::producers);
-        return me != nullptr && push_if_ready(*me, batch);
+        return key_.is_known(side::producers) && push_if_ready(key_.known(side::producers), batch);
     }
     outcome push_thoroughly(batch_to_push& batch) const {
         auto& me = key_.me(side::producers);
         return push_if_ready(me, batch) ? outcome::ok : ring_.why_not_push_some(me, batch.least);
     }
     [[nodiscard]] bool pop_quickly(batch_to_pop& batch) const {
-        layout::participant* const me = key_.known(side::consumers);
-        return me != nullptr && pop_if_ready(*me, batch);
+        return key_.is_known(side::consumers) && pop_if_ready(key_.known(side::consumers), batch);
     }
     outcome pop_thoroughly(batch_to_pop& batch) const {
         auto& me = key_.me(side::consumers);
@@ -397,13 +393,13 @@ private:
 
     // Looks at the wait word of the other side, after what it may wait for has been done.
     [[gnu::always_inline]] void has_pushed() const {
-        if (ring_.sides().producer) ring_.memory().light_barrier();
+        ring_.memory().light_barrier();  // where the claim, by a plain store, was none
         if (!word_of(side::consumers).needs_attention()) [[likely]]
             return;
         attend_to_consumers();
     }
     [[gnu::always_inline]] void has_popped() const {
-        if (ring_.sides().consumer) ring_.memory().light_barrier();
+        ring_.memory().light_barrier();
         if (!word_of(side::producers).needs_attention()) [[likely]]
             return;
         wake(side::producers);

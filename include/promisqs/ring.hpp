@@ -56,10 +56,9 @@ public:
     /// claim and publish, and must not throw. After a false, `why_not_push` says what was in the way.
     template <class Participant, class Fill>
     [[gnu::always_inline]] bool push_if_ready(Participant& me, Fill&& fill) const {
-        const ring here =
-            *this;  // so that nothing is read again: the compiler can't know that no atomic changes `*this`
+        const ring here = *this;
         claim mine{};
-        if (!here.claim_push(me, mine)) [[unlikely]]
+        if (!claim_push(here, me, mine)) [[unlikely]]
             return false;
         fill(here.payload(mine));
         here.publish(mine);
@@ -70,9 +69,9 @@ public:
     /// claim and release, and must not throw. After a false, `pop_otherwise` does what else can be done.
     template <class Participant, class Use>
     [[gnu::always_inline]] bool pop_if_ready(Participant& me, Use&& use) const {
-        const ring here = *this;  // as in a push
+        const ring here = *this;
         claim mine{};
-        if (!here.claim_pop(me, mine)) [[unlikely]]
+        if (!claim_at_head<slot_state::full>(here, me, mine)) [[unlikely]]
             return false;
         use(static_cast<const void*>(here.payload(mine)));
         here.release(mine);
@@ -134,27 +133,13 @@ public:
     /// Claims the ticket at the tail, if its slot is free and nobody else is faster.
     template <class Participant>
     [[gnu::always_inline]] bool claim_push(Participant& me, claim& mine) const {
-        // Copies, so that nothing is read again after each atomic: the compiler can't know that none of them changes `*this`.
-        const Memory memory = memory_;
-        const ticket_space space = space_;
-        // Relaxed: an old tail only makes the claim fail, and [P1] orders the slot. Why it failed is looked at again, with [P0].
-        const std::uint64_t ticket = memory.tail().load(std::memory_order_relaxed);
-        std::uint64_t after{};
-        if (!space.step(ticket, after)) [[unlikely]]  // closed; or corrupt
-            return false;
-        const std::uint64_t free = make_stamp(space.lap(ticket), slot_state::free);
-        // [P1] acquire, pairs with the consumer's release [C3]: once the slot reads free, the consumer has read its element.
-        // Relaxed would let our bytes overtake its copy.
-        if (memory.stamp(space.index(ticket)).load(std::memory_order_acquire) != free) [[unlikely]]
-            return false;
-        mine = {ticket, free};
-        return announce_and_advance_tail(memory, me, ticket, after);
+        return claim_push(*this, me, mine);
     }
 
     /// Claims the ticket at the head, if its slot is full and nobody else is faster.
     template <class Participant>
     [[gnu::always_inline]] bool claim_pop(Participant& me, claim& mine) const {
-        return claim_at_head<slot_state::full>(me, mine);
+        return claim_at_head<slot_state::full>(*this, me, mine);
     }
 
     /// Claims an orphan, if there is one and nothing can be had at the head; otherwise says what is in the way. A void at the
@@ -192,7 +177,7 @@ public:
     [[gnu::always_inline]] void release(const claim& mine) const noexcept {
         // [C3] release, pairs with [P1]: our reads of the element are over before the slot reads free.
         stamp_of(mine.ticket)
-            .store(make_stamp(space_.next_lap(space_.lap(mine.ticket)), slot_state::free), std::memory_order_release);
+            .store(make_stamp(space_.lap_after(mine.ticket), slot_state::free), std::memory_order_release);
     }
 
     /// Leaves a claimed message to somebody else.
@@ -275,6 +260,47 @@ public:
     }
 
 private:
+    // In the claims that follow, `here` is this ring, or a copy whose members are in registers: the compiler can't know that no atomic changes
+    // `*this`. What is needed once is read from `*this`, so that no register waits for it.
+
+    template <class Participant>
+    [[gnu::always_inline]] bool claim_push(const ring& here, Participant& me, claim& mine) const {
+        // Relaxed: an old tail only makes the claim fail, and [P1] orders the slot. Why it failed is looked at again, with [P0].
+        const std::uint64_t ticket = here.memory_.tail().load(std::memory_order_relaxed);
+        std::uint64_t after{};
+        if (!here.space_.step(ticket, after)) [[unlikely]]  // closed; or corrupt
+            return false;
+        // [P1] acquire, pairs with the consumer's release [C3]: once the slot reads free, the consumer has read its element.
+        // Relaxed would let our bytes overtake its copy.
+        const std::uint64_t stamp = here.stamp_of(ticket).load(std::memory_order_acquire);
+        if (!here.space_.says(stamp, ticket, slot_state::free)) [[unlikely]]
+            return false;
+        mine = {ticket, stamp};
+        return announce_and_advance_tail(here.memory_, me, ticket, after);
+    }
+
+    // Claims the ticket at the head, if its slot is in this state.
+    template <slot_state State, class Participant>
+    [[gnu::always_inline]] bool claim_at_head(const ring& here, Participant& me, claim& mine) const {
+        // Relaxed: an old head only makes the claim fail, and [C1] orders the slot. Why it failed is looked at again, with [C0].
+        const std::uint64_t ticket = here.memory_.head().load(std::memory_order_relaxed);
+        std::uint64_t after{};
+        if (!here.space_.step(ticket, after)) [[unlikely]]
+            return false;
+        // [C1] acquire, pairs with [P4]: once the stamp says full, the producer's copy is visible here. Relaxed would let the
+        // copy that follows read the previous lap's bytes.
+        const std::uint64_t stamp = here.stamp_of(ticket).load(std::memory_order_acquire);
+        if (!here.space_.says(stamp, ticket, State)) [[unlikely]]
+            return false;
+        // [C4] release, pairs with recovery's acquire of the intent [R4]: as [P2], for the previous pop.
+        me.pop_intent.store(ticket, std::memory_order_release);
+        mine = {ticket, stamp};
+        if (advance_head(here.memory_, ticket, after)) [[likely]]
+            return true;
+        me.pop_intent.store(layout::no_ticket, std::memory_order_release);  // [C5] as [P5]
+        return false;
+    }
+
     // Makes a ticket one's own, whose slot was ready.
     template <class Participant>
     [[gnu::always_inline]] bool announce_and_advance_tail(const Memory& memory, Participant& me, std::uint64_t ticket,
@@ -352,35 +378,11 @@ private:
         return false;
     }
 
-    // Claims the ticket at the head, if its slot is in this state.
-    template <slot_state State, class Participant>
-    [[gnu::always_inline]] bool claim_at_head(Participant& me, claim& mine) const {
-        const Memory memory = memory_;  // copies, as in a push
-        const ticket_space space = space_;
-        // Relaxed: an old head only makes the claim fail, and [C1] orders the slot. Why it failed is looked at again, with [C0].
-        const std::uint64_t ticket = memory.head().load(std::memory_order_relaxed);
-        std::uint64_t after{};
-        if (!space.step(ticket, after)) [[unlikely]]
-            return false;
-        const std::uint64_t stamp = make_stamp(space.lap(ticket), State);
-        // [C1] acquire, pairs with [P4]: once the stamp says full, the producer's copy is visible here. Relaxed would let the
-        // copy that follows read the previous lap's bytes.
-        if (memory.stamp(space.index(ticket)).load(std::memory_order_acquire) != stamp) [[unlikely]]
-            return false;
-        // [C4] release, pairs with recovery's acquire of the intent [R4]: as [P2], for the previous pop.
-        me.pop_intent.store(ticket, std::memory_order_release);
-        mine = {ticket, stamp};
-        if (advance_head(memory, ticket, after)) [[likely]]
-            return true;
-        me.pop_intent.store(layout::no_ticket, std::memory_order_release);  // [C5] as [P5]
-        return false;
-    }
-
     // Frees a void at the head, if there still is one.
     template <class Participant>
     void take_void(Participant& me) const noexcept {
         claim mine{};
-        if (claim_at_head<slot_state::voided>(me, mine)) release(mine);
+        if (claim_at_head<slot_state::voided>(*this, me, mine)) release(mine);
     }
 
     // Claims the oldest orphan. False: there is none, or others were faster.

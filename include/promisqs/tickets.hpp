@@ -25,6 +25,9 @@
 
 namespace promisqs {
 
+/// The states of a slot within a lap, in the order in which they come; beyond them are those of messages that came back.
+enum class slot_state : std::uint64_t { free = 0, full = 1, voided = 2 };
+
 /// The arithmetic of tickets and stamps, for one capacity. A ticket is its lap in the high bits and its index in the low
 /// ones, so that both come without a division. A stamp is the lap in the same high bits, and its state in the low 8.
 class ticket_space {
@@ -38,6 +41,10 @@ public:
     /// The lap of a ticket or of a stamp, where it stands: in the high bits.
     [[nodiscard]] constexpr std::uint64_t lap(std::uint64_t ticket) const noexcept { return ticket - index(ticket); }
     [[nodiscard]] constexpr std::uint64_t next_lap(std::uint64_t ticket) const noexcept { return ticket + mask_ + 1; }
+    /// The lap after that of a ticket.
+    [[nodiscard]] constexpr std::uint64_t lap_after(std::uint64_t ticket) const noexcept {
+        return (ticket | mask_) + 1;
+    }
     [[nodiscard]] constexpr std::uint64_t previous_lap(std::uint64_t ticket) const noexcept {
         return ticket - mask_ - 1;
     }
@@ -48,7 +55,7 @@ public:
     /// The ticket after a valid one.
     [[nodiscard]] constexpr std::uint64_t next(std::uint64_t ticket) const noexcept {
         if (index(ticket) + 1 >= capacity_) [[unlikely]]
-            return next_lap(lap(ticket));  // cheaper than a conditional move
+            return lap_after(ticket);  // cheaper than a conditional move
         return ticket + 1;
     }
     /// Likewise, in a single step with the question whether it is valid.
@@ -59,8 +66,13 @@ public:
         after = ticket + 1;
         if (place < capacity_) [[likely]]
             return true;
-        after = next_lap(lap(ticket));
+        after = lap_after(ticket);
         return place == capacity_;
+    }
+
+    /// Whether a stamp is the one that the slot of `ticket` has in this state; in fewer steps than it takes to make that stamp.
+    [[nodiscard]] constexpr bool says(std::uint64_t stamp, std::uint64_t ticket, slot_state state) const noexcept {
+        return stamp + index(ticket) == ticket + static_cast<std::uint64_t>(state);
     }
 
     /// How many tickets lie from `from` up to, and without, `to`; not before it.
@@ -88,9 +100,6 @@ private:
     std::uint64_t capacity_;
     std::uint64_t mask_;
 };
-
-/// The states of a slot within a lap, in the order in which they come; beyond them are those of messages that came back.
-enum class slot_state : std::uint64_t { free = 0, full = 1, voided = 2 };
 
 constexpr std::uint64_t make_stamp(std::uint64_t lap, slot_state state) noexcept {
     return lap + static_cast<std::uint64_t>(state);

@@ -37,7 +37,7 @@ check() {
     [ "$each" -le "$most" ] || status=1
 }
 
-check 8 96
-check 64 116
-check single 102
+check 8 88
+check 64 108
+check single 90
 exit $status
