@@ -164,21 +164,20 @@ public:
     /// \par If killed   the message is delivered to somebody else, or has been handed over, as if killed when this had returned
     [[nodiscard]] std::optional<T> pop() {
         if constexpr (sizeof(std::optional<T>) <= 2 * sizeof(void*) && std::is_trivially_copy_assignable_v<T>) {
-            // It is returned in registers. Built in one place, from a value and a flag, a number stays there; through memory it
-            // would stall: a flag of one byte, just written, can't be read back at once as part of a wider word. (g++ 12 still
-            // takes a struct through memory. `try_pop` does not have this.)
+            // It is returned in registers. Built in one place, from a value and a flag, a number stays there; through memory it would stall:
+            // a flag of one byte, just written, can't be read back at once as part of a wider word. (g++ 12 still takes a struct through
+            // memory where this is not inlined. `try_pop` does not have this.)
             typename core::taken result{};
             const auto use = [&](const void* slot) { core::copy_bytes(result.message.bytes, slot); };
             result.done = core_.pop_quickly(use);
             if (!result.done) [[unlikely]]
-                result = core_.pop_slowly();
+                result = core_.pop_slowly_in_parts();
             return result.done ? std::optional<T>(result.message.value) : std::nullopt;
         } else {
-            std::optional<T> message;  // built where the caller wants it
-            const auto use = [&](const void* slot) { message.emplace(*static_cast<const T*>(slot)); };
-            if (!core_.pop_quickly(use)) [[unlikely]]
-                core_.pop_slowly(message);
-            return message;
+            claim mine{};
+            if (core_.claim_pop_quickly(mine)) [[likely]]
+                return core_.take(mine);
+            return core_.pop_slowly();
         }
     }
 
@@ -479,11 +478,10 @@ private:
     }
 
     [[nodiscard]] std::optional<T> pop_until(std::uint64_t deadline) {
-        std::optional<T> message;
-        const auto use = [&](const void* slot) { message.emplace(*static_cast<const T*>(slot)); };
-        if (!core_.pop_quickly(use)) [[unlikely]]
-            core_.pop_waiting(use, deadline);
-        return message;
+        claim mine{};
+        if (core_.claim_pop_quickly(mine)) [[likely]]
+            return core_.take(mine);
+        return core_.pop_waiting(deadline);
     }
     status pop_until(T& out, std::uint64_t deadline) {
         const auto use = [&](const void* slot) { core::copy_bytes(std::addressof(out), slot); };

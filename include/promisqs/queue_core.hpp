@@ -43,9 +43,9 @@ class queue_core {
     using slots = slot_memory<geometry>;
 
 public:
-    // Room for a message that need not have a default constructor.
+    // Room for a message that need not have a default constructor; not cleared, which would take as long as a copy.
     union storage {
-        storage() noexcept : bytes{} {}
+        storage() noexcept {}
         alignas(T) std::byte bytes[sizeof(T)];
         T value;
     };
@@ -81,6 +81,17 @@ public:
         return key_.is_known(side::consumers) && pop_if_ready(key_.known(side::consumers), use);
     }
 
+    [[gnu::always_inline]] bool claim_pop_quickly(claim& mine) const {
+        return key_.is_known(side::consumers) && ring_.claim_pop(key_.known(side::consumers), mine);
+    }
+    /// Between claim and release; what is returned is made where the caller wants it. (An optional that is to be filled later would be
+    /// cleared before, all of it.)
+    [[gnu::always_inline]] std::optional<T> take(const claim& mine) const {
+        std::optional<T> message(std::in_place, *static_cast<const T*>(ring_.payload(mine)));
+        finish_pop(mine);
+        return message;
+    }
+
     // What a call does when it is the thread's first, or when the quick attempt came to nothing. Kept out of line, so that the path that
     // matters saves no registers.
 
@@ -88,17 +99,25 @@ public:
         if (look_again(side::producers, [&] { return push_quickly(message); })) return outcome::ok;
         return ride_out([&] { return push_thoroughly(message); });
     }
-    [[gnu::noinline, gnu::cold]] void pop_slowly(std::optional<T>& message) const {
-        const auto use = [&](const void* slot) { message.emplace(*static_cast<const T*>(slot)); };
-        if (look_again(side::consumers, [&] { return pop_quickly(use); })) return;
-        static_cast<void>(ride_out([&] { return pop_thoroughly(use); }));
+    [[gnu::noinline, gnu::cold]] std::optional<T> pop_slowly() const {
+        claim mine{};
+        const bool done = look_again(side::consumers, [&] { return claim_pop_quickly(mine); }) ||
+                          ride_out([&] { return claim_pop(mine); }) == outcome::ok;
+        return done ? take(mine) : std::nullopt;
     }
-    [[gnu::noinline, gnu::cold]] taken pop_slowly() const {
+    [[gnu::noinline, gnu::cold]] taken pop_slowly_in_parts() const {
         taken result{};
-        const auto use = [&](const void* slot) { copy_bytes(result.message.bytes, slot); };
-        result.done = look_again(side::consumers, [&] { return pop_quickly(use); });
-        if (!result.done) result.done = ride_out([&] { return pop_thoroughly(use); }) == outcome::ok;
+        if (const std::optional<T> message = pop_slowly()) {
+            copy_bytes(result.message.bytes, std::addressof(*message));
+            result.done = true;
+        }
         return result;
+    }
+    [[gnu::noinline, gnu::cold]] std::optional<T> pop_waiting(std::uint64_t deadline) const {
+        claim mine{};
+        const outcome result = wait(
+            side::consumers, deadline, [&] { return claim_pop_quickly(mine); }, [&] { return claim_pop(mine); });
+        return result == outcome::ok ? take(mine) : std::nullopt;
     }
     [[gnu::noinline, gnu::cold]] outcome push_waiting(const T& message, std::uint64_t deadline) const {
         return wait(
@@ -232,8 +251,7 @@ public:
                 detail::hand_back(*attachment_, ring_, me, mine);
                 wake(side::consumers);
             });
-        ring_.release(mine);
-        has_popped();
+        finish_pop(mine);
     }
 
     /// Repeats an attempt until it comes to something; who is stuck looks whether it is behind somebody dead.
@@ -389,6 +407,11 @@ private:
         const outcome result = attempt();
         if (result != outcome::closed || !ring_.sides().producer) return result;
         return attachment_->is_closed_for_good() ? attempt() : outcome::busy;
+    }
+
+    [[gnu::always_inline]] void finish_pop(const claim& mine) const {
+        ring_.release(mine);
+        has_popped();
     }
 
     // Looks at the wait word of the other side, after what it may wait for has been done.

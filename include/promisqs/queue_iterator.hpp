@@ -52,7 +52,8 @@ public:
 private:
     void take() const {
         if (message_) return;
-        if (auto next = queue_->pop()) message_.emplace(*next);
+        // Made in its place: an assignment would copy it once more, and ask T to be assignable.
+        ::new (static_cast<void*>(std::addressof(message_))) std::optional<T>(queue_->pop());
     }
 
     shmem_queue* queue_;
