@@ -208,7 +208,7 @@ public:
         // [P6] acquire (part of seq_cst), pairs with [P4] and [C3]: whoever brought the slot into a later state had moved `tail` before,
         // and the look at it below sees that. seq_cst: [W2].
         const std::uint64_t stamp = stamp_of(ticket).load(std::memory_order_seq_cst);
-        if (stamp == make_stamp(space_.lap(ticket), slot_state::free)) return outcome::contended;  // it is by now
+        if (space_.says(stamp, ticket, slot_state::free)) return outcome::contended;  // it is by now
         if (!ticket_space::before(stamp, space_.lap(ticket))) {
             // Filled in this lap: whoever did claimed the ticket before, so `tail` has moved on.
             return memory_.tail().load(std::memory_order_relaxed) == tail ? outcome::corrupt : outcome::contended;
@@ -226,10 +226,10 @@ public:
         const std::uint64_t head = memory_.head().load(std::memory_order_seq_cst);
         if (ticket_space::before(head, ticket_before)) return outcome::corrupt;
         if (head != ticket_before) return outcome::busy;  // its consumer has not released it yet
-        if (stamp == make_stamp(space_.lap(ticket_before), slot_state::full)) return outcome::full;
-        if (stamp == make_stamp(space_.lap(ticket_before), slot_state::free)) return outcome::busy;  // not published
+        if (space_.says(stamp, ticket_before, slot_state::full)) return outcome::full;
+        if (space_.says(stamp, ticket_before, slot_state::free)) return outcome::busy;  // not published
         // Retaken, before it was ever taken: by [P6], a head that was past it would be seen.
-        if (stamp != make_stamp(space_.lap(ticket_before), slot_state::voided)) return outcome::corrupt;
+        if (!space_.says(stamp, ticket_before, slot_state::voided)) return outcome::corrupt;
         if (sides_.consumer) return outcome::full;  // only the consumer moves the head
         take_void(me);
         return outcome::contended;
@@ -347,8 +347,8 @@ private:
     [[nodiscard]] batch ready_from(std::uint64_t first, std::uint64_t most) const noexcept {
         batch found{first, 0, first};
         for (std::uint64_t after{}; found.size < most && space_.step(found.after, after); ++found.size) {
-            const std::uint64_t stamp = make_stamp(space_.lap(found.after), State);
-            if (stamp_of(found.after).load(std::memory_order_acquire) != stamp) break;
+            const std::uint64_t stamp = stamp_of(found.after).load(std::memory_order_acquire);
+            if (!space_.says(stamp, found.after, State)) break;
             found.after = after;
         }
         return found;
@@ -394,7 +394,7 @@ private:
         bool done = false;
         this->for_each_slot([&](std::uint64_t ticket, std::uint64_t stamp) {
             const returned_state state(stamp - space_.lap(ticket));
-            if (stamp == make_stamp(space_.lap(ticket), slot_state::voided)) all_gone = false;
+            if (space_.says(stamp, ticket, slot_state::voided)) all_gone = false;
             if (!state.is_orphan()) return true;
             all_gone = false;
             done = retake(me, mine, ticket, stamp);
@@ -439,8 +439,8 @@ private:
         if (!space_.valid(ticket)) return outcome::corrupt;
         // Acquire, as [P6], for `head`.
         const std::uint64_t stamp = stamp_of(ticket).load(std::memory_order_acquire);
-        if (stamp == make_stamp(space_.lap(ticket), slot_state::full)) return outcome::contended;  // it is by now
-        if (stamp == make_stamp(space_.lap(ticket), slot_state::voided)) {
+        if (space_.says(stamp, ticket, slot_state::full)) return outcome::contended;  // it is by now
+        if (space_.says(stamp, ticket, slot_state::voided)) {
             take_void(me);
             return outcome::contended;
         }

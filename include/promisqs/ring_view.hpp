@@ -160,8 +160,8 @@ protected:
         bool all_gone = true;
         for_each_slot([&](std::uint64_t ticket, std::uint64_t stamp) {
             const bool orphan = returned_state(stamp - space_.lap(ticket)).is_orphan();
-            const bool full = stamp == make_stamp(space_.lap(ticket), slot_state::full);
-            if (orphan || stamp == make_stamp(space_.lap(ticket), slot_state::voided)) all_gone = false;
+            const bool full = space_.says(stamp, ticket, slot_state::full);
+            if (orphan || space_.says(stamp, ticket, slot_state::voided)) all_gone = false;
             if (orphan || (full && !ticket_space::before(ticket, head))) ++messages;
             return true;
         });
@@ -175,7 +175,7 @@ protected:
         for_each_slot([&](std::uint64_t ticket, std::uint64_t stamp) {
             const returned_state state(stamp - space_.lap(ticket));
             // The head is at the tail, and no ticket is claimed any more: what is still full has a consumer.
-            held = state.is_retaken() || state.is_orphan() || stamp == make_stamp(space_.lap(ticket), slot_state::full);
+            held = state.is_retaken() || state.is_orphan() || space_.says(stamp, ticket, slot_state::full);
             return !held;
         });
         return held;
@@ -192,8 +192,8 @@ private:
             if (!space_.valid(ticket)) return outcome::corrupt;
             // [K1] acquire, pairs with [P4]: the element is whole.
             const std::uint64_t stamp = stamp_of(ticket).load(std::memory_order_acquire);
-            if (stamp == make_stamp(space_.lap(ticket), slot_state::voided)) continue;
-            if (stamp != make_stamp(space_.lap(ticket), slot_state::full)) return why_not_full(head, ticket, stamp);
+            if (space_.says(stamp, ticket, slot_state::voided)) continue;
+            if (!space_.says(stamp, ticket, slot_state::full)) return why_not_full(head, ticket, stamp);
             return copy_message(out, ticket, stamp, element_size);
         }
         return closed() ? outcome::closed : outcome::empty;  // nothing but voids
