@@ -16,7 +16,6 @@
 #include <promisqs/waiting.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -441,34 +440,6 @@ private:
     std::vector<enlisted> entries_;
     std::uint64_t forks_ = 0;  // `shared_file::forks()` when the entries were taken
     attachment* next_ = nullptr;
-};
-
-/// Keeps the calling thread from pushing and popping in a queue.
-class open_claim {
-public:
-    explicit open_claim(const attachment::key& key) noexcept
-        : node_{key.file_id_, claimed_queues},
-          known_{known_entries[side::producers][key.place_], known_entries[side::consumers][key.place_]},
-          place_(key.place_) {
-        for (auto& table : known_entries.of_sides) table[place_].file_id = 0;
-        claimed_queues = &node_;
-    }
-    open_claim(const open_claim&) = delete;
-    open_claim& operator=(const open_claim&) = delete;
-    ~open_claim() {
-        claimed_queues = node_.outer;
-        if (forked()) return;
-        for (std::size_t i = 0; i < known_.size(); ++i) known_entries.of_sides[i][place_] = known_[i];
-    }
-
-    /// Whether this is a child forked meanwhile: the claim is its parent's.
-    [[nodiscard]] bool forked() const noexcept { return forks_ != shared_file::forks(); }
-
-private:
-    claimed_queue node_;
-    std::array<known_entry, 2> known_;
-    std::size_t place_;
-    std::uint64_t forks_ = shared_file::forks();  // it changes only in a child, which has one thread then
 };
 
 }  // namespace promisqs

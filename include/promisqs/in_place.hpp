@@ -5,8 +5,45 @@
 #include <promisqs/layout.hpp>
 #include <promisqs/platform.hpp>
 #include <promisqs/ring.hpp>
+#include <promisqs/shared_file.hpp>
+#include <promisqs/sides.hpp>
 
+#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <string>
+
+namespace promisqs {
+
+/// Keeps the calling thread from pushing and popping in a queue.
+class open_claim {
+public:
+    explicit open_claim(const attachment::key& key) noexcept
+        : node_{key.file_id_, claimed_queues},
+          known_{known_entries[side::producers][key.place_], known_entries[side::consumers][key.place_]},
+          place_(key.place_) {
+        for (auto& table : known_entries.of_sides) table[place_].file_id = 0;
+        claimed_queues = &node_;
+    }
+    open_claim(const open_claim&) = delete;
+    open_claim& operator=(const open_claim&) = delete;
+    ~open_claim() {
+        claimed_queues = node_.outer;
+        if (forked()) return;
+        for (std::size_t i = 0; i < known_.size(); ++i) known_entries.of_sides[i][place_] = known_[i];
+    }
+
+    /// Whether this is a child forked meanwhile: the claim is its parent's.
+    [[nodiscard]] bool forked() const noexcept { return forks_ != shared_file::forks(); }
+
+private:
+    claimed_queue node_;
+    std::array<known_entry, 2> known_;
+    std::size_t place_;
+    std::uint64_t forks_ = shared_file::forks();  // it changes only in a child, which has one thread then
+};
+
+}  // namespace promisqs
 
 namespace promisqs::detail {
 
