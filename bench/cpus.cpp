@@ -2,7 +2,10 @@
 
 #include "cpus.hpp"
 
-#include <promisqs/platform.hpp>
+#include <promisqs/detail/os/file.hpp>
+#include <promisqs/detail/os/futex.hpp>
+#include <promisqs/detail/os/memory.hpp>
+#include <promisqs/detail/os/process.hpp>
 
 #include <sched.h>
 

@@ -127,10 +127,10 @@ void until_the_lock_is_free(benchmark::State& state) {
         const victim dead(1, [&](auto wait) { static_cast<void>(q.push_with([&](std::uint64_t&) { wait(); })); });
         const auto begin = clock::now();
         dead.kill();
-        while (promisqs::platform::byte_is_locked(file, promisqs::layout::participants_byte)) {
+        while (promisqs::detail::os::byte_is_locked(file, promisqs::detail::layout::participants_byte)) {
         }  // its is the first entry
         const double seconds = seconds_since(begin);
-        expect(q.recover().slots_voided == 1, "nothing was recovered");
+        expect(q.recover().tombstones == 1, "nothing was recovered");
         return seconds;
     });
     ::close(file);
@@ -196,7 +196,7 @@ void recover_among_the_living(benchmark::State& state) {
     });
     for (auto _ : state) {
         const auto report = q.recover();
-        if (report.participants_reaped != 0) state.SkipWithError("somebody alive was taken for dead");
+        if (report.participants_removed != 0) state.SkipWithError("somebody alive was taken for dead");
     }
 }
 
@@ -212,7 +212,7 @@ void recover_from_many_deaths(benchmark::State& state) {
         const auto begin = clock::now();
         const auto report = q.recover();
         state.SetIterationTime(seconds_since(begin));
-        if (report.slots_voided != dead) state.SkipWithError("not all were recovered");
+        if (report.tombstones != dead) state.SkipWithError("not all were recovered");
         if (q.pop()) state.SkipWithError("a message has come from nowhere");
     }
 }

@@ -114,10 +114,10 @@ public:
     static spinner open(const std::string& segment, side of) { return spinner(spin_lock<message>::open(segment, of)); }
 
     void push_wait(const message& sent) {
-        while (!push(sent)) promisqs::platform::pause();
+        while (!push(sent)) promisqs::detail::os::pause();
     }
     void pop_wait(message& out) {
-        while (!pop(out)) promisqs::platform::pause();
+        while (!pop(out)) promisqs::detail::os::pause();
     }
 
 private:

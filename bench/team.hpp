@@ -3,7 +3,10 @@
 
 #include "cpus.hpp"
 
-#include <promisqs/platform.hpp>
+#include <promisqs/detail/os/file.hpp>
+#include <promisqs/detail/os/futex.hpp>
+#include <promisqs/detail/os/memory.hpp>
+#include <promisqs/detail/os/process.hpp>
 
 #include <sys/mman.h>
 
@@ -101,7 +104,7 @@ public:
     [[nodiscard]] bool keep_trying(std::uint64_t pauses, Attempt attempt) {
         for (std::uint64_t tries = 0; !attempt(); ++tries) {
             if (tries < pauses) {
-                promisqs::platform::pause();
+                promisqs::detail::os::pause();
                 if (tries % 1024 != 1023) continue;
             } else {
                 std::this_thread::yield();

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <promisqs/platform.hpp>
+#include <promisqs/detail/os/file.hpp>
+#include <promisqs/detail/os/futex.hpp>
+#include <promisqs/detail/os/memory.hpp>
+#include <promisqs/detail/os/process.hpp>
 
 #include <chrono>
 #include <csignal>
@@ -36,7 +39,7 @@ void poll(Attempt attempt, std::chrono::seconds patience, const char* complaint)
     constexpr int pauses = 200;  // a few microseconds
     for (int i = 0; i < pauses; ++i) {
         if (attempt()) return;
-        promisqs::platform::pause();
+        promisqs::detail::os::pause();
     }
     const auto deadline = std::chrono::steady_clock::now() + patience;
     while (!attempt()) {

@@ -215,7 +215,7 @@ TEST_CASE("a batch pops up to a message that is not finished, and one that came 
     CHECK(popped(q, 6) == from(3, 3));
     REQUIRE(q.push_all(from(6, 2)));
     promisqs_test::dies_popping(q);
-    promisqs_test::recovers(q, {.reaped = 2, .to_redeliver = 1});
+    promisqs_test::recovers(q, {.removed = 2, .to_redeliver = 1});
     CHECK(popped(q, 6) == from(7, 1));
     CHECK(popped(q, 6) == from(6, 1));
     promisqs_test::has_full_capacity(q);

@@ -96,10 +96,10 @@ void dies_idle(queue& q) {
 
 /// The offset of a process's entry in the shared memory.
 std::uint64_t entry_of(const raw_object& object, std::uint32_t pid, std::uint32_t participants) {
-    using promisqs::layout::participant;
+    using promisqs::detail::layout::participant;
     const auto bytes = object.read();
     for (std::uint32_t i = 0; i < participants; ++i) {
-        const std::uint64_t at = promisqs::layout::participants_offset + i * sizeof(participant);
+        const std::uint64_t at = promisqs::detail::layout::participants_offset + i * sizeof(participant);
         std::uint32_t occupied = 0;
         std::uint32_t owner = 0;
         std::memcpy(&occupied, bytes.data() + at, sizeof occupied);
@@ -127,11 +127,11 @@ TEST_CASE("a message whose consumer ended in any way is delivered to another pro
 
     CHECK(dies_popping(q, how.end) == how.status);
 
-    recovers(q, {.reaped = 1, .to_redeliver = 1});
+    recovers(q, {.removed = 1, .to_redeliver = 1});
     CHECK(q.size() == 2);
     CHECK(wait_for(forked([&] { return q.pop() == 42U && q.pop() == 41U && !q.pop() ? 0 : 1; })) == 0);
     CHECK(q.stats().redelivered == 1);
-    CHECK(q.stats().voided == 0);
+    CHECK(q.stats().tombstones == 0);
     has_full_capacity(q);
 }
 
@@ -145,9 +145,9 @@ TEST_CASE("of a push whose producer ended in any way nothing appears, and its pl
     CHECK(dies_pushing(q, how.end) == how.status);
 
     REQUIRE(q.push(2));
-    recovers(q, {.reaped = 1, .voided = 1});
+    recovers(q, {.removed = 1, .tombstones = 1});
     CHECK(q.size() == 2);
-    CHECK(q.stats().voided == 1);
+    CHECK(q.stats().tombstones == 1);
     CHECK(q.stats().pushed == 2);
     CHECK(q.pop() == 1U);
     CHECK(q.pop() == 2U);
@@ -162,7 +162,7 @@ TEST_CASE("a recovery reports nothing where nobody died, and only the entry of w
     REQUIRE(q.push(1));
     recovers(q, {});
     dies_idle(q);
-    recovers(q, {.reaped = 1});
+    recovers(q, {.removed = 1});
     recovers(q, {});
     CHECK(q.size() == 1);
 }
@@ -176,7 +176,7 @@ TEST_CASE("a recovery reports everything that several dead have left, and the ne
     busy_process producer([&](auto wait) { static_cast<void>(q.push_with([&](std::uint64_t&) { wait(); })); });
     for (busy_process* one : {&consumer_1, &consumer_2, &producer}) one->kill();
 
-    recovers(q, {.reaped = 3, .voided = 1, .to_redeliver = 2});
+    recovers(q, {.removed = 3, .tombstones = 1, .to_redeliver = 2});
     recovers(q, {});
 
     std::uint64_t sum = 0;
@@ -213,7 +213,7 @@ TEST_CASE("all that the threads of one process had in their hands comes back whe
 
     victim.kill();
 
-    recovers(q, {.reaped = 5, .voided = 2, .to_redeliver = 3});
+    recovers(q, {.removed = 5, .tombstones = 2, .to_redeliver = 3});
     CHECK(q.size() == 3);
     while (q.pop()) {}
     CHECK(q.stats().popped == 3);
@@ -227,7 +227,7 @@ TEST_CASE(
     auto q = queue::create(name, 2, {.participants = participants});
     const raw_object object(name.path());
     const bool pushing = GENERATE(true, false);
-    using promisqs::layout::participant;
+    using promisqs::detail::layout::participant;
     const std::uint64_t intent = pushing ? offsetof(participant, push_intent) : offsetof(participant, pop_intent);
     if (!pushing) REQUIRE(q.push(8));
 
@@ -259,18 +259,18 @@ TEST_CASE(
     rival.kill();
 
     for (int i = 0; i < 20; ++i) recovers(q, {.left = 1});
-    CHECK(q.stats().voided + q.stats().redelivered + q.stats().dropped == 0);
+    CHECK(q.stats().tombstones + q.stats().redelivered + q.stats().dropped == 0);
 
     owner.go_on();
     CHECK(owner.finish() == 0);
-    CHECK(q.recover().left_for_later == 0);
+    CHECK(q.recover().postponed == 0);
     if (pushing) {
         CHECK(q.pop() == 8U);
         CHECK(q.pop() == 9U);
     }
     CHECK(q.pop() == std::nullopt);
     CHECK(q.stats().participants.size() == 1);
-    CHECK(q.stats().voided + q.stats().redelivered == 0);
+    CHECK(q.stats().tombstones + q.stats().redelivered == 0);
     has_full_capacity(q);
 }
 
@@ -281,12 +281,12 @@ TEST_CASE("a recovery that finds another one in progress says so, and does nothi
     dies_popping(q);
     {
         const raw_object elsewhere(name.path());
-        REQUIRE(elsewhere.lock(promisqs::layout::recovery_byte, promisqs::platform::lock_kind::exclusive));
+        REQUIRE(elsewhere.lock(promisqs::detail::layout::recovery_byte, promisqs::detail::os::lock_kind::exclusive));
         const auto report = q.recover();
         CHECK(report.in_progress_elsewhere);
-        CHECK(report.participants_reaped + report.messages_to_redeliver == 0);
+        CHECK(report.participants_removed + report.messages_to_redeliver == 0);
     }
-    recovers(q, {.reaped = 1, .to_redeliver = 1});
+    recovers(q, {.removed = 1, .to_redeliver = 1});
 }
 
 TEST_CASE("statistics show that somebody is in the middle of a recovery") {
@@ -294,7 +294,7 @@ TEST_CASE("statistics show that somebody is in the middle of a recovery") {
     auto q = queue::create(name, 2);
     CHECK_FALSE(q.stats().being_recovered);
     const raw_object elsewhere(name.path());
-    REQUIRE(elsewhere.lock(promisqs::layout::recovery_byte, promisqs::platform::lock_kind::exclusive));
+    REQUIRE(elsewhere.lock(promisqs::detail::layout::recovery_byte, promisqs::detail::os::lock_kind::exclusive));
     CHECK(q.stats().being_recovered);
 }
 
@@ -329,7 +329,7 @@ TEST_CASE("a newcomer finds room in a table full of the dead, and settles what t
 
     CHECK(q.stats().participants.size() == 1);
     CHECK(q.stats().redelivered == 2);
-    CHECK(q.stats().voided == 1);
+    CHECK(q.stats().tombstones == 1);
     CHECK(q.size() == 3);
     while (q.pop()) {}
     has_full_capacity(q);
@@ -356,7 +356,7 @@ TEST_CASE("opening settles what the dead have left, producers' and consumers'") 
     auto other = queue::open(name);
 
     CHECK(other.stats().redelivered == 1);
-    CHECK(other.stats().voided == 1);
+    CHECK(other.stats().tombstones == 1);
     CHECK(other.stats().participants.size() == 1);
     CHECK(other.size() == 1);
 }
@@ -379,7 +379,7 @@ TEST_CASE("pops and looks that are stuck behind a dead producer go on by themsel
             while (q.try_peek(out) != status::ok) {}
             CHECK(out == 5);
     }
-    CHECK(q.stats().voided == 1);
+    CHECK(q.stats().tombstones == 1);
 }
 
 TEST_CASE("pushes that are stuck behind a dead consumer in a full queue go on by themselves") {
@@ -467,7 +467,7 @@ TEST_CASE("forked in the midst of traffic, both sides go on, and what one had wh
 
     CHECK(popped + left == pushed);
     CHECK(q.stats().redelivered == held);
-    CHECK(q.stats().voided == given_up);
+    CHECK(q.stats().tombstones == given_up);
     has_full_capacity(q);
 }
 
@@ -505,8 +505,8 @@ TEST_CASE("a consumer that polls seldom finds the message of one that died when 
     REQUIRE(q.pop() == std::nullopt);
     REQUIRE(q.push(1));
     dies_popping(q);
-    const auto before = promisqs::platform::steady_clock();
-    while (promisqs::platform::steady_clock() - before < 50'000'000) std::this_thread::yield();  // seldom
+    const auto before = promisqs::detail::os::steady_clock();
+    while (promisqs::detail::os::steady_clock() - before < 50'000'000) std::this_thread::yield();  // seldom
 
     CHECK(q.pop() == 1U);
 }
@@ -516,7 +516,7 @@ TEST_CASE("who finds all entries taken waits for the end of somebody else's reco
     auto q = queue::create(name, 2, {.participants = 1});
     REQUIRE(wait_for(forked([&] { return q.push(1) ? 0 : 1; })) == 0);
     std::optional<raw_object> other(name.path());
-    REQUIRE(other->lock(promisqs::layout::recovery_byte, promisqs::platform::lock_kind::exclusive));
+    REQUIRE(other->lock(promisqs::detail::layout::recovery_byte, promisqs::detail::os::lock_kind::exclusive));
     std::atomic<bool> begun = false;
 
     bool pushed = false;
@@ -566,7 +566,7 @@ TEST_CASE("a process that is stopped in the middle of a push or pop keeps what i
             }));
         });
         other.stop();
-        for (int i = 0; i < 20; ++i) CHECK(q.recover().participants_reaped == 0);
+        for (int i = 0; i < 20; ++i) CHECK(q.recover().participants_removed == 0);
         CHECK(q.try_pop(out) == status::would_block);
         CHECK(q.try_push(9) == status::ok);
         const auto stats = q.stats();

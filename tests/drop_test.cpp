@@ -27,14 +27,14 @@ TEST_CASE("by default the third death drops a message; two do not") {
     auto q = queue::create(name, 2);
     REQUIRE(q.push(13));
     dies_popping(q);
-    recovers(q, {.reaped = 1, .to_redeliver = 1});
+    recovers(q, {.removed = 1, .to_redeliver = 1});
     dies_popping(q);
-    recovers(q, {.reaped = 1, .to_redeliver = 1});
+    recovers(q, {.removed = 1, .to_redeliver = 1});
     CHECK(q.size() == 1);
 
     dies_popping(q);
 
-    recovers(q, {.reaped = 1, .dropped = 1});
+    recovers(q, {.removed = 1, .dropped = 1});
     CHECK(q.empty());
     CHECK(q.stats().dropped == 1);
     CHECK(q.stats().redelivered == 2);
@@ -61,7 +61,7 @@ TEST_CASE("a message is never dropped where max_deaths is 0, however many consum
 
     for (int i = 0; i < 40; ++i) {
         dies_popping(q);
-        recovers(q, {.reaped = 1, .to_redeliver = 1});
+        recovers(q, {.removed = 1, .to_redeliver = 1});
     }
 
     CHECK(q.stats().dropped == 0);
@@ -81,13 +81,13 @@ TEST_CASE("throwing does not count as dying, and does not make a death forgotten
     REQUIRE(q.push(13));
     throw_often();
     dies_popping(q);
-    recovers(q, {.reaped = 1, .to_redeliver = 1});
+    recovers(q, {.removed = 1, .to_redeliver = 1});
     throw_often();
     CHECK(q.size() == 1);
 
     dies_popping(q);
 
-    recovers(q, {.reaped = 1, .dropped = 1});
+    recovers(q, {.removed = 1, .dropped = 1});
     has_full_capacity(q);
 }
 
@@ -131,7 +131,7 @@ TEST_CASE("what is dropped is handed over whole, by a push that is stuck behind 
 }
 
 TEST_CASE("what the callable for dropped messages throws comes out of recover, and the queue is in order") {
-    const scoped_name name("death-mourner-throws");
+    const scoped_name name("death-handler-throws");
     auto q = queue::create(name, 2, {.max_deaths = 1});
     q.on_dropped([](const std::uint64_t&) { throw refusal("no room for that"); });
     REQUIRE(q.push(13));

@@ -26,12 +26,12 @@ using promisqs_test::signal_pipe;
 using promisqs_test::wait_for;
 using queue = promisqs::shmem_queue<std::uint32_t>;
 
-namespace layout = promisqs::layout;
+namespace layout = promisqs::detail::layout;
 
 namespace {
 
 bool is_locked(const raw_object& object, std::int64_t byte) {
-    return promisqs::platform::byte_is_locked(object.descriptor(), byte);
+    return promisqs::detail::os::byte_is_locked(object.descriptor(), byte);
 }
 
 std::uint32_t pid_of_entry(const raw_object& object, std::size_t i) {

@@ -55,7 +55,7 @@ TEST_CASE("a callable that throws leaves no trace of the push") {
     CHECK_THROWS_AS(q.push_with([](std::uint64_t&) { throw refusal("no"); }), refusal);
 
     CHECK(q.size() == 1);
-    CHECK(q.stats().voided == 1);
+    CHECK(q.stats().tombstones == 1);
     CHECK(q.stats().pushed == 1);
     CHECK(q.pop() == 1U);
     CHECK(q.pop() == std::nullopt);
@@ -185,7 +185,7 @@ TEST_CASE("a thread that is cancelled inside a callable leaves its claim in orde
     victim.join();
 
     CHECK(q.stats().participants.size() == 1);
-    CHECK(q.stats().voided == (pushing ? 1U : 0U));
+    CHECK(q.stats().tombstones == (pushing ? 1U : 0U));
     CHECK(q.size() == 1);
     CHECK(q.pop() == 1U);
     CHECK(q.pop() == std::nullopt);
@@ -211,7 +211,7 @@ TEST_CASE("a child forked inside a callable of pop_with gets an error, its paren
     }
     CHECK(returned);
     CHECK(wait_for(child) == 0);
-    recovers(q, {.reaped = 1});
+    recovers(q, {.removed = 1});
     CHECK(q.pop() == std::nullopt);
     CHECK(q.stats().redelivered == 0);
     has_full_capacity(q);
@@ -239,7 +239,7 @@ TEST_CASE("a child forked inside a callable does not keep the claim of a parent 
     ::kill(parent, SIGKILL);
     wait_for(parent);
 
-    recovers(q, {.reaped = 1, .to_redeliver = 1});
+    recovers(q, {.removed = 1, .to_redeliver = 1});
     CHECK(q.pop() == 5U);
     end.send();
     has_full_capacity(q);

@@ -49,9 +49,10 @@ namespace {
 constexpr promisqs::wait_policy at_once_asleep{0, 0ns, 0ns};
 
 void await_sleeper(const queue& q) {
-    auto object = promisqs::segment::find(q.name());
-    object->map(promisqs::layout::participants_offset, promisqs::huge_pages::never);
-    while ((object->counters().consumers_wait.load() & promisqs::layout::asleep) == 0) promisqs::platform::yield();
+    auto object = promisqs::detail::segment::find(q.name());
+    object->map(promisqs::detail::layout::participants_offset, promisqs::huge_pages::never);
+    while ((object->counters().consumers_wait.load() & promisqs::detail::layout::asleep) == 0)
+        promisqs::detail::os::yield();
 }
 
 // All that waits, found by whoever it is.

@@ -108,9 +108,8 @@ public:
         const bool effect = check_account(out);
         promisqs_test::expect_full_capacity(mine_);
         const auto report = mine_.recover();
-        expect(
-            report.slots_voided + report.messages_to_redeliver + report.messages_dropped + report.left_for_later == 0,
-            "something was left to be recovered after all was well");
+        expect(report.tombstones + report.messages_to_redeliver + report.messages_dropped + report.postponed == 0,
+               "something was left to be recovered after all was well");
         return effect;
     }
 
@@ -149,8 +148,8 @@ private:
     numbers settle(rescuer who) {
         if (who == rescuer::recover) {
             const auto report = mine_.recover();
-            expect(report.participants_reaped == 1, "the victim's entry was not taken back");
-            expect(report.left_for_later == 0, "something was left for later, though nobody else is at it");
+            expect(report.participants_removed == 1, "the victim's entry was not taken back");
+            expect(report.postponed == 0, "something was left for later, though nobody else is at it");
             return promisqs_test::drain(mine_);
         }
         if (who == rescuer::newcomer) {
@@ -459,7 +458,7 @@ void kill_in_creation(std::uint64_t capacity, bool or_open) {
         const auto bytes = name.exists() ? raw_object(name.path()).read() : std::vector<std::byte>();
         std::uint64_t first_word = 0;
         if (bytes.size() >= sizeof first_word) std::memcpy(&first_word, bytes.data(), sizeof first_word);
-        if (name.exists() && first_word != promisqs::layout::magic && ++incomplete % 16 != 0) {
+        if (name.exists() && first_word != promisqs::detail::layout::magic && ++incomplete % 16 != 0) {
             if (bytes.empty()) return static_cast<void>(::unlink(name.path().c_str()));
             if (who == rescuer::newcomer) who = rescuer::recover;
         }

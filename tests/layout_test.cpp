@@ -20,7 +20,7 @@
 using promisqs_test::raw_object;
 using promisqs_test::scoped_name;
 
-namespace layout = promisqs::layout;
+namespace layout = promisqs::detail::layout;
 
 namespace {
 
@@ -115,7 +115,7 @@ TEST_CASE("counters, intents, stamps and elements are where the documents say") 
     CHECK(bytes.u64(384) == 1);        // head: lap 0, index 1
     CHECK(bytes.u32(1152) == 1);       // occupied
     CHECK(bytes.u32(1156) == static_cast<std::uint32_t>(::getpid()));
-    CHECK(bytes.u32(1160) == promisqs::platform::thread_id());
+    CHECK(bytes.u32(1160) == promisqs::detail::os::thread_id());
     CHECK(bytes.u64(1168) >= bytes.u64(120));
     CHECK(bytes.u64(1152 + 32) == lap);  // its last push ticket
     CHECK(bytes.u64(1152 + 40) == 1);

@@ -23,7 +23,7 @@
 
 using promisqs::errc;
 using promisqs::lifetime;
-using promisqs::platform::lock_kind;
+using promisqs::detail::os::lock_kind;
 using promisqs_test::child;
 using promisqs_test::expect_error;
 using promisqs_test::raw_object;
@@ -32,7 +32,7 @@ using promisqs_test::scoped_name;
 using promisqs_test::signal_pipe;
 using queue = promisqs::shmem_queue<std::uint32_t>;
 
-namespace layout = promisqs::layout;
+namespace layout = promisqs::detail::layout;
 
 namespace {
 
@@ -268,23 +268,24 @@ TEST_CASE("the last one out removes the queue though somebody looks at it just t
 TEST_CASE("an opener that finds the name leading elsewhere once it has joined starts over") {
     const scoped_name name("elsewhere");
     const auto q = queue::create(name, 8);
-    auto found = promisqs::segment::find(name.str());
+    auto found = promisqs::detail::segment::find(name.str());
     REQUIRE(found.has_value());
     REQUIRE(queue::remove(name));
-    const promisqs::element_description element{4, 4, promisqs::schema_of<std::uint32_t>};
+    const promisqs::detail::element_description element{4, 4, promisqs::schema_of<std::uint32_t>};
     CHECK_FALSE(promisqs::detail::try_use(std::move(*found), element, 0, {}).has_value());
 }
 
 TEST_CASE("an opener does not come in while the last one goes out") {
     const scoped_name name("going");
     { const auto q = queue::create(name, 8, {.life = lifetime::keep}); }
-    const promisqs::element_description element{4, 4, promisqs::schema_of<std::uint32_t>};
+    const promisqs::detail::element_description element{4, 4, promisqs::schema_of<std::uint32_t>};
     const raw_object last_one(name.path());
 
     REQUIRE(last_one.lock(layout::users_byte, lock_kind::exclusive));  // as held while the name is removed
-    CHECK_FALSE(promisqs::detail::try_use(promisqs::segment::find(name.str()).value(), element, 0, {}).has_value());
+    CHECK_FALSE(
+        promisqs::detail::try_use(promisqs::detail::segment::find(name.str()).value(), element, 0, {}).has_value());
     REQUIRE(last_one.lock(layout::users_byte, lock_kind::none));
-    CHECK(promisqs::detail::try_use(promisqs::segment::find(name.str()).value(), element, 0, {}).has_value());
+    CHECK(promisqs::detail::try_use(promisqs::detail::segment::find(name.str()).value(), element, 0, {}).has_value());
 }
 
 TEST_CASE(
@@ -365,7 +366,7 @@ TEST_CASE("creators killed at any moment leave nothing that stands in the way of
             return 0;
         });
         // Let it come as far as it will in a time that differs from round to round.
-        for (int spin = 0; spin < i * 200; ++spin) promisqs::platform::pause();
+        for (int spin = 0; spin < i * 200; ++spin) promisqs::detail::os::pause();
         ::kill(creator, SIGKILL);
         CHECK(promisqs_test::wait_for(creator) == -SIGKILL);
         auto q = queue::open_or_create(name, 1000);

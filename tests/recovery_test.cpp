@@ -5,18 +5,18 @@
 #include "support/catch.hpp"
 #include "support/plain_memory.hpp"
 
-#include <promisqs/recovery.hpp>
+#include <promisqs/detail/protocol/recovery.hpp>
 
 #include <array>
 #include <cstdint>
 #include <set>
 #include <vector>
 
-using promisqs::claim;
-using promisqs::outcome;
 using promisqs::recovery_report;
-using promisqs::returned_state;
-using promisqs::slot_state;
+using promisqs::detail::claim;
+using promisqs::detail::delivery_state;
+using promisqs::detail::outcome;
+using promisqs::detail::slot_state;
 using promisqs_test::number_ring;
 using promisqs_test::participant;
 
@@ -31,26 +31,26 @@ struct party {
     participant& operator[](std::uint32_t i) const { return const_cast<participant&>(entries.at(i)); }
     [[nodiscard]] bool try_lock(std::uint32_t i) const { return dead.contains(i); }
     static void unlock(std::uint32_t /*i*/) {}
-    static void give_up_sides(std::uint32_t /*i*/) {}
+    static void give_up_roles(std::uint32_t /*i*/) {}
 };
 
-struct grave {
+struct letters {
     std::vector<std::uint64_t> messages;
     std::uint64_t copy = 0;
     bool open = true;
 
-    [[nodiscard]] bool dig(const void* message) {
+    [[nodiscard]] bool stage(const void* message) {
         copy = *static_cast<const std::uint64_t*>(message);
         return open;
     }
-    void fill() { messages.push_back(copy); }
+    void commit() { messages.push_back(copy); }
 };
 
 struct scene {
     explicit scene(std::uint64_t capacity) : ring(capacity) {}
 
     recovery_report recover(std::uint64_t max_deaths = 3) {
-        return promisqs::recovery(ring.ring, people, people, buried, max_deaths)
+        return promisqs::detail::recovery(ring.ring, people, people, buried, max_deaths)
             .run(static_cast<participant*>(nullptr));
     }
     /// The victim claims a push, or a pop, and dies.
@@ -68,12 +68,12 @@ struct scene {
         people.dead.insert(who);
         return mine;
     }
-    /// A new participant in the place of a reaped one.
+    /// A new participant in the place of a removed one.
     void comes_back(std::uint32_t who) {
         REQUIRE(people[who].occupied == 0);
         people.dead.erase(who);
-        people[who].push_intent = promisqs::layout::no_ticket;
-        people[who].pop_intent = promisqs::layout::no_ticket;
+        people[who].push_intent = promisqs::detail::layout::no_ticket;
+        people[who].pop_intent = promisqs::detail::layout::no_ticket;
         people[who].occupied = 1;
     }
     void has_full_capacity() {
@@ -105,22 +105,22 @@ struct scene {
 
     number_ring<> ring;
     party people;
-    grave buried;
+    letters buried;
 };
 
 std::uint64_t small_capacity() { return GENERATE(1U, 2U, 3U, 8U); }
 
 }  // namespace
 
-TEST_CASE("a dead producer's place is voided, and the ring holds its capacity again") {
+TEST_CASE("a dead producer's place is tombstones, and the ring holds its capacity again") {
     scene s(small_capacity());
     static_cast<void>(s.dies_pushing(1));
 
     const auto report = s.recover();
 
-    CHECK(report.participants_reaped == 1);
-    CHECK(report.slots_voided == 1);
-    CHECK(report.left_for_later == 0);
+    CHECK(report.participants_removed == 1);
+    CHECK(report.tombstones == 1);
+    CHECK(report.postponed == 0);
     CHECK(s.people[1].occupied == 0);
     CHECK(s.ring.ring.empty());
     s.has_full_capacity();
@@ -160,7 +160,7 @@ TEST_CASE("an orphan that was made, and not counted, is counted by the push that
     REQUIRE(s.ring.push(s.people[0], 41) == outcome::ok);
     const claim mine = s.dies_popping(1);
     // As a recoverer leaves it that is killed right after its exchange.
-    s.ring.ring.stamp_of(mine.ticket).value = promisqs::returned_state(1).after_death().value();
+    s.ring.ring.stamp_of(mine.ticket).value = promisqs::detail::delivery_state(1).after_death().value();
     CHECK(s.pops() == 0);
 
     CHECK(s.ring.push(s.people[0], 42) == outcome::full);
@@ -172,7 +172,7 @@ TEST_CASE("a message in the only slot that is to be delivered again makes the ri
     scene s(1);
     REQUIRE(s.ring.push(s.people[0], 41) == outcome::ok);
     static_cast<void>(s.dies_popping(1));
-    CHECK(s.ring.push(s.people[0], 42) == outcome::busy);
+    CHECK(s.ring.push(s.people[0], 42) == outcome::in_progress);
 
     static_cast<void>(s.recover());
 
@@ -190,24 +190,24 @@ TEST_CASE("a claim is left alone as long as somebody alive may own it") {
 
     for (int times = 0; times < 5; ++times) {
         const auto report = s.recover();
-        CHECK(report.left_for_later == 1);
-        CHECK(report.participants_reaped == 0);
+        CHECK(report.postponed == 1);
+        CHECK(report.participants_removed == 0);
         CHECK(s.ring.ring.stamp_of(mine.ticket).value == mine.stamp);
     }
 
     SECTION("until it goes on: it was not the owner") {
-        (push ? s.people[2].push_intent : s.people[2].pop_intent) = promisqs::layout::no_ticket;
-        CHECK(s.recover().participants_reaped == 1);
+        (push ? s.people[2].push_intent : s.people[2].pop_intent) = promisqs::detail::layout::no_ticket;
+        CHECK(s.recover().participants_removed == 1);
     }
     SECTION("until it dies, too") {
         s.people.dead.insert(2);
-        CHECK(s.recover().participants_reaped == 2);
+        CHECK(s.recover().participants_removed == 2);
     }
     SECTION("or until it finishes: it was the owner") {
         push ? s.ring.ring.publish(mine) : s.ring.ring.release(mine);
         const auto report = s.recover();
-        CHECK(report.participants_reaped == 1);
-        CHECK(report.slots_voided + report.messages_to_redeliver == 0);
+        CHECK(report.participants_removed == 1);
+        CHECK(report.tombstones + report.messages_to_redeliver == 0);
         CHECK(s.pops() == 0);  // the number 0, or nothing
     }
 }
@@ -222,8 +222,8 @@ TEST_CASE("a dead participant that had finished leaves nothing but its entry") {
 
     const auto report = s.recover();
 
-    CHECK(report.participants_reaped == 1);
-    CHECK(report.slots_voided + report.messages_to_redeliver + report.messages_dropped == 0);
+    CHECK(report.participants_removed == 1);
+    CHECK(report.tombstones + report.messages_to_redeliver + report.messages_dropped == 0);
     CHECK(s.pops() == 2);
 }
 
@@ -240,7 +240,7 @@ TEST_CASE("a message that has cost too many consumers is dropped, not earlier an
     }
     static_cast<void>(s.dies_popping(1));
     s.buried.open = false;
-    CHECK(s.recover(allowed).left_for_later == 1);
+    CHECK(s.recover(allowed).postponed == 1);
     s.buried.open = true;
     const auto report = s.recover(allowed);
 
@@ -261,11 +261,11 @@ TEST_CASE("where nothing is to be dropped, any number of deaths leads to another
 }
 
 TEST_CASE("a stamp grows with every death and every hand-back, until it is said that it can't") {
-    std::uint64_t last = static_cast<std::uint64_t>(slot_state::voided);
-    returned_state state(static_cast<std::uint64_t>(slot_state::full));
-    for (std::uint64_t deaths = 0; deaths <= returned_state::most_deaths; ++deaths) {
-        while (state.can_be_handed_back()) {
-            state = state.after_hand_back();
+    std::uint64_t last = static_cast<std::uint64_t>(slot_state::tombstone);
+    delivery_state state(static_cast<std::uint64_t>(slot_state::full));
+    for (std::uint64_t deaths = 0; deaths <= delivery_state::most_deaths; ++deaths) {
+        while (state.can_be_requeued()) {
+            state = state.after_requeue();
             CHECK(state.is_orphan());
             CHECK(state.deaths() == deaths);
             REQUIRE(state.value() > last);
@@ -275,13 +275,13 @@ TEST_CASE("a stamp grows with every death and every hand-back, until it is said 
             last = state.value();
         }
         CHECK(state.after_many().deaths() == deaths);
-        if (deaths == returned_state::most_deaths) break;
+        if (deaths == delivery_state::most_deaths) break;
         state = state.after_death();
         CHECK(state.is_orphan());
         REQUIRE(state.value() > last);
         last = state.value();
     }
-    CHECK(last <= returned_state::last);
+    CHECK(last <= delivery_state::last);
 }
 
 TEST_CASE("a batch of a dead producer is settled ticket by ticket") {
@@ -297,7 +297,7 @@ TEST_CASE("a batch of a dead producer is settled ticket by ticket") {
     *static_cast<std::uint64_t*>(s.ring.ring.payload(second)) = 5;
     s.ring.ring.publish(second);
 
-    CHECK(s.recover().slots_voided == 2);
+    CHECK(s.recover().tombstones == 2);
     CHECK(s.pops() == 5);
     CHECK(s.pops() == 0);
     s.has_full_capacity();
@@ -315,7 +315,7 @@ TEST_CASE("a position that nobody alive has announced is freed, whoever left it"
 
     const auto report = s.recover();
 
-    CHECK(report.slots_voided + report.messages_to_redeliver == 1);
+    CHECK(report.tombstones + report.messages_to_redeliver == 1);
     while (s.pops() != 0) {}
     s.has_full_capacity();
 }
@@ -327,9 +327,9 @@ TEST_CASE("so is one behind a void, at which a peek is stuck") {
     static_cast<void>(s.dies_pushing(1));
     s.people[1].occupied = 0;
     REQUIRE(s.ring.push(s.people[0], 3) == outcome::ok);
-    CHECK(s.ring.peek(out) == outcome::busy);
+    CHECK(s.ring.peek(out) == outcome::in_progress);
 
-    CHECK(s.recover().slots_voided == 1);
+    CHECK(s.recover().tombstones == 1);
 
     CHECK(s.ring.peek(out) == outcome::ok);
     CHECK(out == 3);
@@ -346,7 +346,7 @@ TEST_CASE("intents that are no tickets harm nobody") {
     s.people[1].pop_count = ~std::uint64_t{0};
     s.people.dead.insert(1);
 
-    CHECK(s.recover().participants_reaped == 1);
+    CHECK(s.recover().participants_removed == 1);
     s.has_full_capacity();
 }
 
@@ -358,7 +358,7 @@ TEST_CASE("a message that is handed back is there again, and not lost") {
         if (!s.ring.ring.claim_pop(s.people[1], mine)) {
             REQUIRE(s.ring.ring.claim_otherwise(s.people[1], mine) == outcome::ok);
         }
-        if (!s.ring.ring.hand_back(s.people[1], mine)) s.ring.ring.hand_back_locked(s.people[1], mine);
+        if (!s.ring.ring.requeue(s.people[1], mine)) s.ring.ring.requeue_locked(s.people[1], mine);
         CHECK(s.ring.ring.size() == 1);
     }
     CHECK(s.pops() == 12);
@@ -370,12 +370,12 @@ TEST_CASE("who handed a message back and does nothing more is not taken for its 
     REQUIRE(s.ring.push(s.people[0], 12) == outcome::ok);
     claim mine{};
     REQUIRE(s.ring.ring.claim_pop(s.people[2], mine));
-    REQUIRE(s.ring.ring.hand_back(s.people[2], mine));
+    REQUIRE(s.ring.ring.requeue(s.people[2], mine));
 
     static_cast<void>(s.dies_popping(1));
     const auto report = s.recover();
 
-    CHECK(report.left_for_later == 0);
+    CHECK(report.postponed == 0);
     CHECK(report.messages_to_redeliver == 1);
     CHECK(s.pops() == 12);
 }
@@ -405,6 +405,6 @@ TEST_CASE("a push that is under way when the ring is closed is either claimed be
     ring.shared.tail.before_exchange = [&] { ring.ring.close(); };
 
     CHECK(ring.push(me, 1) == outcome::closed);
-    CHECK(me.push_intent == promisqs::layout::no_ticket);
+    CHECK(me.push_intent == promisqs::detail::layout::no_ticket);
     CHECK(ring.ring.empty());
 }

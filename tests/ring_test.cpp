@@ -6,7 +6,7 @@
 #include "support/catch.hpp"
 #include "support/plain_memory.hpp"
 
-#include <promisqs/ring.hpp>
+#include <promisqs/detail/protocol/ring.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -14,9 +14,9 @@
 #include <thread>
 #include <vector>
 
-using promisqs::outcome;
-using promisqs::slot_state;
-using promisqs::ticket_space;
+using promisqs::detail::outcome;
+using promisqs::detail::slot_state;
+using promisqs::detail::ticket_space;
 using promisqs_test::number_ring;
 using promisqs_test::participant;
 using plain_ring = number_ring<std::atomic<std::uint64_t>>;
@@ -94,7 +94,7 @@ TEST_CASE("tickets and their laps agree with plain counting, also across wrap-ar
         REQUIRE(tickets.valid(ticket));
         REQUIRE(tickets.index(ticket) == n % capacity);
         REQUIRE(tickets.distance(first, ticket) == n);
-        REQUIRE(ticket != promisqs::layout::no_ticket);
+        REQUIRE(ticket != promisqs::detail::layout::no_ticket);
         const std::uint64_t next = tickets.next(ticket);
         REQUIRE(ticket_space::before(ticket, next));
         REQUIRE_FALSE(ticket_space::before(next, ticket));
@@ -110,12 +110,12 @@ TEST_CASE("a stamp says one state, of one lap") {
     std::uint64_t ticket = just_below_wrap_around(capacity);
 
     for (std::uint64_t n = 0; n < 4 * capacity; ++n, ticket = tickets.next(ticket)) {
-        for (const slot_state state : {slot_state::free, slot_state::full, slot_state::voided}) {
+        for (const slot_state state : {slot_state::free, slot_state::full, slot_state::tombstone}) {
             const std::uint64_t stamp = make_stamp(tickets.lap(ticket), state);
-            for (const slot_state asked : {slot_state::free, slot_state::full, slot_state::voided}) {
-                REQUIRE(tickets.says(stamp, ticket, asked) == (asked == state));
-                REQUIRE_FALSE(tickets.says(stamp, tickets.next_lap(ticket), asked));
-                REQUIRE_FALSE(tickets.says(stamp, tickets.previous_lap(ticket), asked));
+            for (const slot_state asked : {slot_state::free, slot_state::full, slot_state::tombstone}) {
+                REQUIRE(tickets.is_stamp(stamp, ticket, asked) == (asked == state));
+                REQUIRE_FALSE(tickets.is_stamp(stamp, tickets.next_lap(ticket), asked));
+                REQUIRE_FALSE(tickets.is_stamp(stamp, tickets.previous_lap(ticket), asked));
             }
         }
     }
@@ -124,8 +124,8 @@ TEST_CASE("a stamp says one state, of one lap") {
 TEST_CASE("no ticket of any capacity looks like the absence of a ticket") {
     for (const std::uint64_t capacity : {std::uint64_t{255}, std::uint64_t{256}, std::uint64_t{1} << 32}) {
         const ticket_space tickets(capacity);
-        CHECK_FALSE(tickets.valid(promisqs::layout::no_ticket));
-        CHECK(tickets.index(promisqs::layout::no_ticket) >= capacity);
+        CHECK_FALSE(tickets.valid(promisqs::detail::layout::no_ticket));
+        CHECK(tickets.index(promisqs::detail::layout::no_ticket) >= capacity);
     }
 }
 
@@ -137,8 +137,8 @@ TEST_CASE("while a producer is copying, its message is not there and nobody is t
     std::uint64_t out = 0;
 
     const bool done = ring.ring.push_if_ready(producer, [&](void* slot) {
-        CHECK(ring.pop(consumer, out) == outcome::busy);
-        CHECK(ring.peek(out) == outcome::busy);
+        CHECK(ring.pop(consumer, out) == outcome::in_progress);
+        CHECK(ring.peek(out) == outcome::in_progress);
         *static_cast<std::uint64_t*>(slot) = 7;
     });
 
@@ -155,7 +155,7 @@ TEST_CASE("while a consumer is copying out of a full ring, a push is told to wai
     for (std::uint64_t i = 0; i < capacity; ++i) REQUIRE(ring.push(producer, i) == outcome::ok);
 
     const bool done = ring.ring.pop_if_ready(consumer, [&](const void*) {
-        CHECK(ring.push(producer, 9) == outcome::busy);
+        CHECK(ring.push(producer, 9) == outcome::in_progress);
         CHECK_FALSE(ring.ring.full());
     });
 
@@ -172,7 +172,7 @@ TEST_CASE("a ring whose oldest message is still being copied in is not full: a p
 
     const bool done = ring.ring.push_if_ready(slow, [&](void*) {
         for (std::uint64_t i = 1; i < capacity; ++i) REQUIRE(ring.push(producer, i) == outcome::ok);
-        CHECK(ring.push(producer, 99) == outcome::busy);
+        CHECK(ring.push(producer, 99) == outcome::in_progress);
     });
 
     CHECK(done);
@@ -227,12 +227,12 @@ TEST_CASE("who loses a claim withdraws the announcement, and is told to try agai
 
     ring.shared.tail.before_exchange = [&] { REQUIRE(ring.push(winner, 1) == outcome::ok); };
     CHECK(ring.push(loser, 2) == outcome::contended);
-    CHECK(loser.push_intent == promisqs::layout::no_ticket);
+    CHECK(loser.push_intent == promisqs::detail::layout::no_ticket);
     CHECK(ring.ring.size() == 1);
 
     ring.shared.head.before_exchange = [&] { REQUIRE(ring.pop(winner, out) == outcome::ok); };
     CHECK(ring.pop(loser, out) != outcome::ok);
-    CHECK(loser.pop_intent == promisqs::layout::no_ticket);
+    CHECK(loser.pop_intent == promisqs::detail::layout::no_ticket);
     CHECK(ring.ring.empty());
 }
 
@@ -244,10 +244,10 @@ TEST_CASE("a look at a slot that somebody has just used is a reason to try again
 
     // Between our load of the tail and our load of the stamp, somebody pushes.
     ring.shared.slots[0].stamp.before_load = [&] { REQUIRE(ring.push(other, 1) == outcome::ok); };
-    CHECK(ring.ring.why_not_push(me) == outcome::contended);
+    CHECK(ring.ring.resolve_push(me) == outcome::contended);
     // Between our load of the head and our load of the stamp, somebody pops.
     ring.shared.slots[0].stamp.before_load = [&] { REQUIRE(ring.pop(other, out) == outcome::ok); };
-    promisqs::claim mine{};
+    promisqs::detail::claim mine{};
     CHECK(ring.ring.claim_otherwise(me, mine) == outcome::contended);
 }
 
@@ -278,7 +278,7 @@ TEST_CASE("a void is passed over by pops and peeks, and its slot is free again")
     std::uint64_t out = 0;
     // What recovery leaves of a producer that died before it published: claimed, and void.
     ring.shared.tail.value = ring.tickets.next(0);
-    ring.shared.slots[0].stamp.value = make_stamp(0, slot_state::voided);
+    ring.shared.slots[0].stamp.value = make_stamp(0, slot_state::tombstone);
     if (capacity > 1) REQUIRE(ring.push(me, 5) == outcome::ok);
 
     if (capacity > 1) {
@@ -297,7 +297,7 @@ TEST_CASE("counters that point outside the ring are corruption, not an access") 
     number_ring<> ring(capacity);
     participant me;
     std::uint64_t out = 0;
-    const std::uint64_t planted = GENERATE(false, true) ? capacity : promisqs::layout::no_ticket;
+    const std::uint64_t planted = GENERATE(false, true) ? capacity : promisqs::detail::layout::no_ticket;
 
     ring.shared.tail.value = planted;
     CHECK(ring.push(me, 1) == outcome::corrupt);
@@ -337,7 +337,7 @@ TEST_CASE("counters and stamps that contradict each other are corruption") {
     }
     SECTION("a slot behind a void that was already used") {
         ring.shared.tail.value = 2;
-        ring.shared.slots[0].stamp.value = make_stamp(0, slot_state::voided);
+        ring.shared.slots[0].stamp.value = make_stamp(0, slot_state::tombstone);
         ring.shared.slots[1].stamp.value = ring.tickets.next_lap(0);
         CHECK(ring.peek(out) == outcome::corrupt);
     }

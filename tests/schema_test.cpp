@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <promisqs/schema.hpp>
+#include <promisqs/element.hpp>
 
 #include <array>
 #include <atomic>

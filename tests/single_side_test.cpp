@@ -38,7 +38,7 @@ constexpr promisqs::options one_to_one{.single_producer = true, .single_consumer
 template <class Use>
 void is_refused(const scoped_name& name, const std::string& what, Use use) {
     std::jthread([&] {
-        expect_error(errc::side_taken, {name, "expected a single " + what, "of process " + std::to_string(::getpid())},
+        expect_error(errc::role_taken, {name, "expected a single " + what, "of process " + std::to_string(::getpid())},
                      use);
     }).join();
 }
@@ -55,7 +55,7 @@ TEST_CASE("a second producer is refused while the first is there") {
     is_refused(name, "producer", [&] { static_cast<void>(q.push_wait(2)); });
     is_refused(name, "producer", [&] { static_cast<void>(q.push_with([](std::uint64_t&) {})); });
     is_refused(name, "producer", [&] { static_cast<void>(q.push_some({})), static_cast<void>(q.push(2)); });
-    expect_error(errc::side_taken, {name, "a single producer"}, [&] {
+    expect_error(errc::role_taken, {name, "a single producer"}, [&] {
         static_cast<void>(queue::open(name).push(2));  // another handle of this thread is another participant
     });
     CHECK(q.push(3));
@@ -90,8 +90,8 @@ TEST_CASE("the side is free when the thread that had it has ended, or its handle
         auto other = queue::open(name);
         CHECK(other.push(3));
         CHECK(other.pop() == 1U);
-        expect_error(errc::side_taken, {name}, [&] { static_cast<void>(q.push(4)); });
-        expect_error(errc::side_taken, {name}, [&] { static_cast<void>(q.pop()); });
+        expect_error(errc::role_taken, {name}, [&] { static_cast<void>(q.push(4)); });
+        expect_error(errc::role_taken, {name}, [&] { static_cast<void>(q.pop()); });
     }
     CHECK(q.push(4));
     CHECK(q.pop() == 2U);
@@ -120,7 +120,7 @@ TEST_CASE("one that is stopped keeps its side") {
         }));
     });
     producer.stop();
-    expect_error(errc::side_taken, {name, "process " + std::to_string(producer.pid())},
+    expect_error(errc::role_taken, {name, "process " + std::to_string(producer.pid())},
                  [&] { static_cast<void>(q.push(1)); });
     producer.go_on();
     CHECK(producer.finish() == 0);
@@ -136,7 +136,7 @@ TEST_CASE("a forked child does not have its parent's side") {
               try {
                   static_cast<void>(q.push(2));
               } catch (const promisqs::queue_error& error) {
-                  return error.code() == errc::side_taken ? 0 : 1;
+                  return error.code() == errc::role_taken ? 0 : 1;
               }
               return 2;
           })) == 0);
@@ -189,7 +189,7 @@ TEST_CASE("a queue is closed against a single producer that pushes as fast as it
             CHECK_FALSE(q.push(1));
         });
         std::jthread closer([&] {
-            for (int k = 0; k < i * 100; ++k) promisqs::platform::pause();
+            for (int k = 0; k < i * 100; ++k) promisqs::detail::os::pause();
             q.close();
         });
         std::uint64_t expected = 0;

@@ -100,8 +100,8 @@ public:
 
     void say_progress() const {
         const auto stats = queue_.stats();
-        std::printf("%llu messages, %llu kills, %llu redelivered, %llu voided\n", text(moved()), text(kills_),
-                    text(stats.redelivered), text(stats.voided));
+        std::printf("%llu messages, %llu kills, %llu redelivered, %llu tombstones\n", text(moved()), text(kills_),
+                    text(stats.redelivered), text(stats.tombstones));
         std::fflush(stdout);
     }
 
@@ -194,7 +194,7 @@ private:
     // Nobody else is alive any more.
     void check_queue() {
         const auto report = queue_.recover();
-        if (report.in_progress_elsewhere || report.left_for_later != 0) {
+        if (report.in_progress_elsewhere || report.postponed != 0) {
             throw violation("all are dead, but a recovery leaves something for later");
         }
         for (sealed_message message{};;) {

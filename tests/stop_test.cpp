@@ -205,8 +205,8 @@ private:
         for (int round = 0; round < rounds; ++round) {
             const auto report = mine_.recover();
             if (!somebody_dies_) {
-                expect(report.participants_reaped + report.slots_voided + report.messages_to_redeliver +
-                               report.messages_dropped + report.left_for_later ==
+                expect(report.participants_removed + report.tombstones + report.messages_to_redeliver +
+                               report.messages_dropped + report.postponed ==
                            0,
                        "somebody alive was taken for dead");
             }
@@ -243,9 +243,9 @@ private:
     // Nobody is in the middle of anything any more.
     void end(std::size_t may_be_missing, const numbers& perhaps) {
         const auto report = mine_.recover();
-        expect(report.left_for_later == 0 && !report.in_progress_elsewhere,
+        expect(report.postponed == 0 && !report.in_progress_elsewhere,
                "something was left for later, though nobody else is at it");
-        if (!somebody_dies_) expect(report.participants_reaped == 0, "one that was alive did not give its entry back");
+        if (!somebody_dies_) expect(report.participants_removed == 0, "one that was alive did not give its entry back");
         for (const std::uint64_t number : promisqs_test::drain(mine_)) take(number);
         const std::string account = "in " + text_of(in_) + ", perhaps " + text_of(perhaps) + ", out " + text_of(out_);
         // Those that the survivor pushed came out in that order, unless one had to be delivered again.

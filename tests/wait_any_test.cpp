@@ -36,10 +36,10 @@ using namespace std::chrono_literals;
 namespace {
 
 bool somebody_sleeps(const queue& q) {
-    auto object = promisqs::segment::find(q.name());
+    auto object = promisqs::detail::segment::find(q.name());
     REQUIRE(object);
-    object->map(promisqs::layout::participants_offset, promisqs::huge_pages::never);
-    return (object->counters().consumers_wait.load() & promisqs::layout::asleep) != 0;
+    object->map(promisqs::detail::layout::participants_offset, promisqs::huge_pages::never);
+    return (object->counters().consumers_wait.load() & promisqs::detail::layout::asleep) != 0;
 }
 void await_sleeper(const queue& q) {
     while (!somebody_sleeps(q)) std::this_thread::yield();

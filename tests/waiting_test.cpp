@@ -8,8 +8,8 @@
 #include "support/names.hpp"
 #include "support/process.hpp"
 
+#include <promisqs/detail/queue/waiter.hpp>
 #include <promisqs/queue.hpp>
-#include <promisqs/waiting.hpp>
 
 #include <signal.h>
 #include <sys/mman.h>
@@ -36,15 +36,15 @@ namespace {
 constexpr wait_policy at_once_asleep{0, 0ns, 0ns};
 
 /// Whether somebody has said that it is about to sleep.
-bool somebody_sleeps(const queue& q, promisqs::side whose) {
-    std::optional<promisqs::segment> object = promisqs::segment::find(q.name());
+bool somebody_sleeps(const queue& q, promisqs::detail::role whose) {
+    std::optional<promisqs::detail::segment> object = promisqs::detail::segment::find(q.name());
     REQUIRE(object);
-    object->map(promisqs::layout::participants_offset, promisqs::huge_pages::never);
+    object->map(promisqs::detail::layout::participants_offset, promisqs::huge_pages::never);
     const auto& counters = object->counters();
-    const auto& word = whose == promisqs::side::consumers ? counters.consumers_wait : counters.producers_wait;
-    return (word.load() & promisqs::layout::asleep) != 0;
+    const auto& word = whose == promisqs::detail::role::consumer ? counters.consumers_wait : counters.producers_wait;
+    return (word.load() & promisqs::detail::layout::asleep) != 0;
 }
-void await_sleeper(const queue& q, promisqs::side whose) {
+void await_sleeper(const queue& q, promisqs::detail::role whose) {
     while (!somebody_sleeps(q, whose)) std::this_thread::yield();
 }
 
@@ -53,7 +53,7 @@ void await_sleeper(const queue& q, promisqs::side whose) {
 TEST_CASE("between two looks at the clock, one looks at the queue as often as its policy has time for") {
     const auto looks = [](const wait_policy& policy) {
         unsigned count = 0;
-        CHECK_FALSE(promisqs::wait_clock(policy).look([&] { return ++count, false; }));
+        CHECK_FALSE(promisqs::detail::wait_clock(policy).look([&] { return ++count, false; }));
         return count;
     };
 
@@ -141,7 +141,7 @@ TEST_CASE("a time beyond all clocks is no time limit") {
         CHECK(q.pop_wait_until(std::chrono::steady_clock::time_point::max()) == 3U);
     });
     for (const std::uint64_t number : {1U, 2U, 3U}) {
-        await_sleeper(q, promisqs::side::consumers);
+        await_sleeper(q, promisqs::detail::role::consumer);
         REQUIRE(q.push_wait(number) == status::ok);
     }
 }
@@ -153,7 +153,7 @@ TEST_CASE("a consumer that sleeps in another process is woken by a push") {
         q.set_wait_policy(at_once_asleep);
         return q.pop_wait() == 5U ? 0 : 1;
     });
-    await_sleeper(q, promisqs::side::consumers);
+    await_sleeper(q, promisqs::detail::role::consumer);
 
     REQUIRE(q.push(5));
 
@@ -168,7 +168,7 @@ TEST_CASE("a producer that sleeps in another process is woken by a pop") {
         q.set_wait_policy(at_once_asleep);
         return q.push_wait(2) == status::ok ? 0 : 1;
     });
-    await_sleeper(q, promisqs::side::producers);
+    await_sleeper(q, promisqs::detail::role::producer);
 
     SECTION("that copies") { CHECK(q.pop() == 1U); }
     SECTION("in place") {
@@ -191,7 +191,7 @@ TEST_CASE("closing a queue wakes all who sleep") {
             return (producers ? q.push_wait(2) : q.pop_wait(out)) == status::closed ? 0 : 1;
         }));
     }
-    await_sleeper(q, producers ? promisqs::side::producers : promisqs::side::consumers);
+    await_sleeper(q, producers ? promisqs::detail::role::producer : promisqs::detail::role::consumer);
 
     q.close();
 
@@ -209,7 +209,7 @@ TEST_CASE("a message that was handed back wakes a consumer") {
             mine.set_wait_policy(at_once_asleep);
             return mine.pop_wait() == 1U ? 0 : 1;
         });
-        await_sleeper(q, promisqs::side::consumers);
+        await_sleeper(q, promisqs::detail::role::consumer);
         throw promisqs_test::refusal("not now");
     };
     CHECK_THROWS_AS(q.pop_with(hands_back), promisqs_test::refusal);
@@ -250,7 +250,7 @@ TEST_CASE("a signal does not end a wait") {
         mine.set_wait_policy(at_once_asleep);
         got = mine.pop_wait();
     });
-    await_sleeper(q, promisqs::side::consumers);
+    await_sleeper(q, promisqs::detail::role::consumer);
     for (int i = 0; i < 100; ++i) ::pthread_kill(consumer.native_handle(), SIGUSR1);
     REQUIRE(q.push(4));
     consumer.join();
@@ -269,7 +269,7 @@ TEST_CASE("a killed sleeper is missed by nobody") {
         });
     };
     const auto victim = sleeper();
-    await_sleeper(q, promisqs::side::consumers);
+    await_sleeper(q, promisqs::detail::role::consumer);
     const auto other = sleeper();
     ::kill(victim, SIGKILL);
     CHECK(wait_for(victim) == -SIGKILL);
@@ -279,7 +279,7 @@ TEST_CASE("a killed sleeper is missed by nobody") {
     CHECK(wait_for(other) == 0);
     REQUIRE(q.push(2));  // nobody sleeps any more
     REQUIRE_FALSE(q.push(3));
-    CHECK_FALSE(somebody_sleeps(q, promisqs::side::consumers));
+    CHECK_FALSE(somebody_sleeps(q, promisqs::detail::role::consumer));
 }
 
 TEST_CASE("a push that finds nobody asleep leaves the wait word alone, and one useless look for sleepers is the last") {
@@ -287,11 +287,11 @@ TEST_CASE("a push that finds nobody asleep leaves the wait word alone, and one u
     auto q = queue::create(name, 2);
     q.set_wait_policy(at_once_asleep);
     CHECK(q.pop_wait_for(100ms) == std::nullopt);
-    CHECK(somebody_sleeps(q, promisqs::side::consumers));  // for all that others know
+    CHECK(somebody_sleeps(q, promisqs::detail::role::consumer));  // for all that others know
 
     REQUIRE(q.push(1));
 
-    CHECK_FALSE(somebody_sleeps(q, promisqs::side::consumers));
+    CHECK_FALSE(somebody_sleeps(q, promisqs::detail::role::consumer));
 }
 
 TEST_CASE("waiting inside a callable of the same queue is refused") {

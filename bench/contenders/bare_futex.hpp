@@ -4,7 +4,10 @@
 #include "../cpus.hpp"
 #include "shared_object.hpp"
 
-#include <promisqs/platform.hpp>
+#include <promisqs/detail/os/file.hpp>
+#include <promisqs/detail/os/futex.hpp>
+#include <promisqs/detail/os/memory.hpp>
+#include <promisqs/detail/os/process.hpp>
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -45,7 +48,7 @@ public:
     void pop_wait(T& out) {
         const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(Looks);
         while (std::chrono::steady_clock::now() < end && shared().count.load(std::memory_order_acquire) == seen_) {
-            promisqs::platform::pause();
+            promisqs::detail::os::pause();
         }
         while (shared().count.load(std::memory_order_acquire) == seen_) {
             ::syscall(SYS_futex, &shared().count, FUTEX_WAIT, seen_, nullptr, nullptr, 0);

@@ -4,7 +4,7 @@
 #include "../cpus.hpp"
 #include "shared_object.hpp"
 
-#include <promisqs/layout.hpp>
+#include <promisqs/detail/layout.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -60,13 +60,13 @@ public:
 private:
     using word = std::atomic<std::uint64_t>;
 
-    static constexpr std::size_t first = 2 * promisqs::layout::line;
+    static constexpr std::size_t first = 2 * promisqs::detail::layout::line;
 
     explicit bare_ring(shared_object memory)
         : memory_(std::move(memory)), bytes_(memory_.data()), mask_((memory_.size() - first) / sizeof(T) - 1) {}
 
     [[nodiscard]] word& tail() const { return *reinterpret_cast<word*>(bytes_); }
-    [[nodiscard]] word& head() const { return *reinterpret_cast<word*>(bytes_ + promisqs::layout::line); }
+    [[nodiscard]] word& head() const { return *reinterpret_cast<word*>(bytes_ + promisqs::detail::layout::line); }
     [[nodiscard]] std::byte* element(std::uint64_t number) const {
         return bytes_ + first + (number & mask_) * sizeof(T);
     }

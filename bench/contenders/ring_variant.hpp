@@ -4,10 +4,10 @@
 #include "../cpus.hpp"
 #include "shared_object.hpp"
 
-#include <promisqs/layout.hpp>
-#include <promisqs/ring.hpp>
-#include <promisqs/slot_memory.hpp>
-#include <promisqs/waiting.hpp>
+#include <promisqs/detail/layout.hpp>
+#include <promisqs/detail/protocol/ring.hpp>
+#include <promisqs/detail/protocol/slots.hpp>
+#include <promisqs/detail/queue/waiter.hpp>
 
 #include <atomic>
 #include <cstddef>
@@ -46,19 +46,19 @@ public:
 
     bool push(const T& message) {
         const bool done = ring_.push_if_ready(*me_, [&](void* slot) { std::memcpy(slot, &message, sizeof message); });
-        if (done) look_for_sleepers(side_of_others::consumers);
+        if (done) look_for_sleepers(role::consumer);
         return done;
     }
     bool pop(T& out) {
         const bool done = ring_.pop_if_ready(*me_, [&](const void* slot) { std::memcpy(&out, slot, sizeof out); });
-        if (done) look_for_sleepers(side_of_others::producers);
+        if (done) look_for_sleepers(role::producer);
         return done;
     }
 
 private:
-    using side_of_others = promisqs::side;
+    using role = promisqs::detail::role;
 
-    struct alignas(promisqs::layout::line) announcing {
+    struct alignas(promisqs::detail::layout::line) announcing {
         std::atomic<std::uint64_t> push_intent;
         std::atomic<std::uint64_t> push_count;
         std::atomic<std::uint64_t> pop_intent;
@@ -75,28 +75,30 @@ private:
     };
     using participant = std::conditional_t<Intents == intents::announced, announcing, silent>;
 
-    static constexpr std::uint64_t stride = promisqs::layout::slot_stride(sizeof(T), alignof(T));
-    static constexpr std::uint64_t offset = promisqs::layout::payload_offset(sizeof(T), alignof(T));
-    static constexpr std::uint64_t first_slot = (sizeof(promisqs::layout::counters) + promisqs::layout::line - 1) /
-                                                promisqs::layout::line * promisqs::layout::line;
-    using memory = promisqs::slot_memory<promisqs::fixed_geometry<stride, offset>>;
+    static constexpr std::uint64_t stride = promisqs::detail::layout::slot_stride(sizeof(T), alignof(T));
+    static constexpr std::uint64_t offset = promisqs::detail::layout::payload_offset(sizeof(T), alignof(T));
+    static constexpr std::uint64_t first_slot =
+        (sizeof(promisqs::detail::layout::counters) + promisqs::detail::layout::line - 1) /
+        promisqs::detail::layout::line * promisqs::detail::layout::line;
+    using memory = promisqs::detail::slots<promisqs::detail::static_stride<stride, offset>>;
 
     explicit ring_variant(shared_object object)
         : object_(std::move(object)),
-          ring_(memory(*reinterpret_cast<promisqs::layout::counters*>(object_.data()), object_.data() + first_slot),
+          ring_(memory(*reinterpret_cast<promisqs::detail::layout::counters*>(object_.data()),
+                       object_.data() + first_slot),
                 (object_.size() - first_slot) / stride),
           me_(std::make_unique<participant>()) {}
 
-    void look_for_sleepers(side_of_others whose) const {
+    void look_for_sleepers(role whose) const {
         if constexpr (Sleepers == sleepers::looked_for) {
             // Nobody ever is asleep here.
-            if (promisqs::wait_word(ring_.memory().wait_word(whose)).needs_attention()) [[unlikely]]
+            if (promisqs::detail::wait_word(ring_.memory().wait_word(whose)).needs_attention()) [[unlikely]]
                 std::abort();
         }
     }
 
     shared_object object_;
-    promisqs::ring<memory> ring_;
+    promisqs::detail::ring<memory> ring_;
     std::unique_ptr<participant> me_;
 };
 

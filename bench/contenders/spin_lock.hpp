@@ -4,7 +4,10 @@
 #include "../cpus.hpp"
 #include "shared_object.hpp"
 
-#include <promisqs/platform.hpp>
+#include <promisqs/detail/os/file.hpp>
+#include <promisqs/detail/os/futex.hpp>
+#include <promisqs/detail/os/memory.hpp>
+#include <promisqs/detail/os/process.hpp>
 
 #include <atomic>
 #include <cstddef>
@@ -57,7 +60,7 @@ private:
     class guard {
     public:
         explicit guard(std::atomic<bool>& locked) : locked_(locked) {
-            while (locked_.exchange(true, std::memory_order_acquire)) promisqs::platform::pause();
+            while (locked_.exchange(true, std::memory_order_acquire)) promisqs::detail::os::pause();
         }
         ~guard() { locked_.store(false, std::memory_order_release); }
         guard(const guard&) = delete;

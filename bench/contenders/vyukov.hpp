@@ -4,7 +4,7 @@
 #include "../cpus.hpp"
 #include "shared_object.hpp"
 
-#include <promisqs/layout.hpp>
+#include <promisqs/detail/layout.hpp>
 
 #include <atomic>
 #include <bit>
@@ -80,16 +80,16 @@ public:
 private:
     using word = std::atomic<std::uint64_t>;
 
-    static constexpr std::uint64_t packed_stride = promisqs::layout::slot_stride(sizeof(T), alignof(T));
+    static constexpr std::uint64_t packed_stride = promisqs::detail::layout::slot_stride(sizeof(T), alignof(T));
     static constexpr std::uint64_t stride = Slots == slots::packed ? packed_stride : (packed_stride + 63) / 64 * 64;
-    static constexpr std::uint64_t offset = promisqs::layout::payload_offset(sizeof(T), alignof(T));
-    static constexpr std::uint64_t first_slot = 2 * promisqs::layout::line;
+    static constexpr std::uint64_t offset = promisqs::detail::layout::payload_offset(sizeof(T), alignof(T));
+    static constexpr std::uint64_t first_slot = 2 * promisqs::detail::layout::line;
 
     explicit vyukov(shared_object memory)
         : memory_(std::move(memory)), bytes_(memory_.data()), mask_((memory_.size() - first_slot) / stride - 1) {}
 
     [[nodiscard]] word& tail() const { return *reinterpret_cast<word*>(bytes_); }
-    [[nodiscard]] word& head() const { return *reinterpret_cast<word*>(bytes_ + promisqs::layout::line); }
+    [[nodiscard]] word& head() const { return *reinterpret_cast<word*>(bytes_ + promisqs::detail::layout::line); }
     [[nodiscard]] std::byte* slot(std::uint64_t position) const {
         return bytes_ + first_slot + (position & mask_) * stride;
     }

@@ -3,8 +3,11 @@
 
 // What can be sent through a queue. Each requirement has a name of its own, because that is what a compiler's message shows.
 
-#include <promisqs/layout.hpp>
+#include <promisqs/detail/layout.hpp>
+#include <promisqs/detail/schema/describe.hpp>
 
+#include <cstdint>
+#include <string_view>
 #include <type_traits>
 
 namespace promisqs {
@@ -23,11 +26,76 @@ concept meaningful_elsewhere = !std::is_pointer_v<T> && !std::is_member_pointer_
 
 /// It is aligned to no more than a page.
 template <class T>
-concept aligned_within_a_page = alignof(T) <= layout::max_alignment;
+concept aligned_within_a_page = alignof(T) <= detail::layout::max_alignment;
 
 /// What can be sent through a queue.
 template <class T>
 concept queue_element =
     trivially_copyable<T> && returnable_by_copy<T> && meaningful_elsewhere<T> && aligned_within_a_page<T>;
+
+/// Gives a type a name and a version, to be compared in addition to its structure. Not given unless specialised:
+///
+///     template <>
+///     struct promisqs::schema_name<order> {
+///         static constexpr std::string_view name = "acme.order";
+///         static constexpr std::uint32_t version = 3;
+///     };
+///
+/// The specialisation must be seen before the first use of `schema_of`, and by all programs.
+template <class T>
+struct schema_name;
+
+/// Specialise as true to have T not taken apart: only its size and alignment, and its name if given, are compared.
+template <class T>
+inline constexpr bool treat_as_opaque = false;
+
+/// What a type looks like.
+struct schema {
+    /// The structure, with field names where they are known, and the names given by `schema_name`. For people.
+    std::string_view text;
+    /// Of the structure without any names; 0 if it is unknown.
+    std::uint64_t fingerprint;
+    /// Of the name and version given by `schema_name`; 0 if none is given.
+    std::uint64_t name_fingerprint;
+};
+
+/// Can memory written as one be read as the other? What is unknown on either side is not held against it: sizes and
+/// alignments are to be compared in addition.
+///
+/// \return          whether each fingerprint that both sides know is the same
+/// \par Throws      nothing
+[[nodiscard]] constexpr bool compatible(const schema& a, const schema& b) noexcept {
+    const auto agree = [](std::uint64_t x, std::uint64_t y) { return x == 0 || y == 0 || x == y; };
+    return agree(a.fingerprint, b.fingerprint) && agree(a.name_fingerprint, b.name_fingerprint);
+}
+
+namespace detail {
+
+template <class T>
+struct type_hints {
+    static constexpr bool opaque = treat_as_opaque<T>;
+    static constexpr bool named = false;
+};
+template <class T>
+requires requires { sizeof(schema_name<T>); }
+struct type_hints<T> {
+    static constexpr bool opaque = treat_as_opaque<T>;
+    static constexpr bool named = true;
+    static constexpr std::string_view name = schema_name<T>::name;
+    static constexpr std::uint32_t version = schema_name<T>::version;
+};
+
+consteval schema to_schema(const schema_parts& parts) {
+    return {parts.text, parts.fingerprint, parts.name_fingerprint};
+}
+
+}  // namespace detail
+
+/// The schema of T, made at compile time. Const and volatile make no difference.
+///
+/// \tparam T       a trivially copyable type
+template <class T>
+requires std::is_trivially_copyable_v<T>
+inline constexpr schema schema_of = detail::to_schema(detail::make_schema<std::remove_cv_t<T>>());
 
 }  // namespace promisqs

@@ -28,7 +28,7 @@ enum class errc {
     no_memory,               ///< the shared memory, or what was asked of it, is not to be had
     no_permission,           ///< the system denies the access
     too_many_participants,   ///< all participant entries are taken
-    side_taken,              ///< a second producer, or consumer, of a queue declared to have a single one
+    role_taken,              ///< a second producer, or consumer, of a queue declared to have a single one
     batch_too_large,         ///< `push_all` of more messages than the queue can ever hold
     in_callable,    ///< a push or pop inside a callable of `push_with` or `pop_with` of the same queue; or a fork there
     system_failure  ///< the system refused something else; the text says what
@@ -57,7 +57,7 @@ public:
             case errc::no_memory: return "no memory";
             case errc::no_permission: return "no permission";
             case errc::too_many_participants: return "too many participants";
-            case errc::side_taken: return "the single side is taken";
+            case errc::role_taken: return "the single side is taken";
             case errc::batch_too_large: return "the batch is too large";
             case errc::in_callable: return "not possible inside a callable";
             case errc::system_failure: return "a system call failed";

@@ -19,18 +19,18 @@
 /// for (const Message& message : q) { … }        // all that wait
 /// \endcode
 
+#include <promisqs/detail/lifecycle/open.hpp>
+#include <promisqs/detail/protocol/recovery.hpp>
+#include <promisqs/detail/protocol/ring.hpp>
+#include <promisqs/detail/queue/queue_impl.hpp>
+#include <promisqs/detail/queue/stats_collector.hpp>
+#include <promisqs/detail/queue/waiter.hpp>
 #include <promisqs/element.hpp>
 #include <promisqs/error.hpp>
-#include <promisqs/lifecycle.hpp>
 #include <promisqs/options.hpp>
-#include <promisqs/queue_core.hpp>
-#include <promisqs/recovery.hpp>
-#include <promisqs/ring.hpp>
 #include <promisqs/stats.hpp>
 #include <promisqs/status.hpp>
 #include <promisqs/version.hpp>
-#include <promisqs/wait_policy.hpp>
-#include <promisqs/waiting.hpp>
 
 #include <chrono>
 #include <concepts>
@@ -82,7 +82,8 @@ public:
     /// \par Blocks      while another process creates or removes the same queue; throws `unfinished` after 5 s without progress
     /// \par If killed   an unfinished object, which the next `create` or `open_or_create` replaces
     [[nodiscard]] static shmem_queue create(std::string_view name, size_type capacity, const options& wanted = {}) {
-        return shmem_queue(create_segment(std::string(name), core::description(), capacity, wanted));
+        return shmem_queue(
+            detail::create_segment(std::string(name), core::description(), capacity, wanted, &core::messages_in));
     }
 
     /// Opens a queue that exists.
@@ -94,7 +95,7 @@ public:
     /// \par Blocks      while another process creates or removes the same queue; throws `unfinished` after 5 s without progress
     /// \par If killed   nothing changes
     [[nodiscard]] static shmem_queue open(std::string_view name, const memory_options& memory = {}) {
-        return recovered(shmem_queue(open_segment(std::string(name), core::description(), memory)));
+        return recovered(shmem_queue(detail::open_segment(std::string(name), core::description(), memory)));
     }
 
     /// Opens a queue, or creates it if there is none; of many processes that call this at once, one creates it, and all get
@@ -106,7 +107,8 @@ public:
     /// \par If killed   as `create`
     [[nodiscard]] static shmem_queue open_or_create(std::string_view name, size_type capacity,
                                                     const options& wanted = {}) {
-        return recovered(shmem_queue(open_or_create_segment(std::string(name), core::description(), capacity, wanted)));
+        return recovered(
+            shmem_queue(detail::open_or_create_segment(std::string(name), core::description(), capacity, wanted)));
     }
 
     /// Removes a queue's name, so that the name can be used for another one. Those who have the queue open can go on with it;
@@ -115,7 +117,7 @@ public:
     /// \return          whether there was one
     /// \par Throws      `queue_error`: `invalid_name`, `not_a_queue`, `no_permission`, `unfinished`, `system_failure`
     /// \par Blocks      while another process creates or removes the same queue; throws `unfinished` after 5 s without progress
-    static bool remove(std::string_view name) { return remove_segment(std::string(name)); }
+    static bool remove(std::string_view name) { return detail::remove_segment(std::string(name)); }
 
     /// Another handle on the same queue, sharing its mapping and its participant entries.
     shmem_queue(const shmem_queue&) = default;
@@ -139,7 +141,7 @@ public:
     [[nodiscard]] bool push(const T& message) {
         if (core_.push_quickly(message)) [[likely]]
             return true;
-        return core_.push_slowly(message) == outcome::ok;
+        return core_.push_slowly(message) == detail::outcome::ok;
     }
 
     /// One attempt to put a message at the end. The first one that would fail after others that did not looks a few more times, for about
@@ -174,7 +176,7 @@ public:
                 result = core_.pop_slowly_in_parts();
             return result.done ? std::optional<T>(result.message.value) : std::nullopt;
         } else {
-            claim mine{};
+            detail::claim mine{};
             if (core_.claim_pop_quickly(mine)) [[likely]]
                 return core_.take(mine);
             return core_.pop_slowly();
@@ -202,18 +204,18 @@ public:
     /// \par Throws      as `push`
     /// \par Blocks      until there is room or the queue is closed: looks for a while, and then sleeps (`set_wait_policy`)
     /// \par If killed   as `push`
-    status push_wait(const T& message) { return push_until(message, platform::never); }
+    status push_wait(const T& message) { return push_until(message, detail::os::never); }
     /// Likewise, for so long at most; zero, or less, looks once.
     ///
     /// \return          `ok`, `closed`, or `timed_out`
     template <class Rep, class Period>
     status push_wait_for(const T& message, std::chrono::duration<Rep, Period> timeout) {
-        return push_until(message, deadline_after(timeout));
+        return push_until(message, detail::deadline_after(timeout));
     }
     /// Likewise, until then.
     template <class Duration>
     status push_wait_until(const T& message, std::chrono::time_point<std::chrono::steady_clock, Duration> deadline) {
-        return push_until(message, deadline_at(deadline));
+        return push_until(message, detail::deadline_at(deadline));
     }
 
     /// Takes the oldest message; waits for one. One whose consumer died with it in its hands is handed out to who waits, within some 20 ms.
@@ -222,35 +224,37 @@ public:
     /// \par Throws      as `push`
     /// \par Blocks      until there is a message or the queue is closed and drained: looks for a while, and then sleeps (`set_wait_policy`)
     /// \par If killed   as `pop`
-    [[nodiscard]] std::optional<T> pop_wait() { return pop_until(platform::never); }
+    [[nodiscard]] std::optional<T> pop_wait() { return pop_until(detail::os::never); }
     /// Likewise, for so long at most; zero, or less, looks once.
     ///
     /// \return          the message, or nothing: the time is over, or the queue is closed and drained
     template <class Rep, class Period>
     [[nodiscard]] std::optional<T> pop_wait_for(std::chrono::duration<Rep, Period> timeout) {
-        return pop_until(deadline_after(timeout));
+        return pop_until(detail::deadline_after(timeout));
     }
     /// Likewise, until then.
     template <class Duration>
     [[nodiscard]] std::optional<T> pop_wait_until(
         std::chrono::time_point<std::chrono::steady_clock, Duration> deadline) {
-        return pop_until(deadline_at(deadline));
+        return pop_until(detail::deadline_at(deadline));
     }
 
     /// The same three, which say why there is nothing.
     ///
     /// \param out       is assigned the message's bytes when the answer is `ok`, else left alone
     /// \return          `ok`, `closed` (and drained), or, of the last two, `timed_out`
-    status pop_wait(T& out) requires std::is_trivially_copy_assignable_v<T> { return pop_until(out, platform::never); }
+    status pop_wait(T& out) requires std::is_trivially_copy_assignable_v<T> {
+        return pop_until(out, detail::os::never);
+    }
     template <class Rep, class Period>
     status pop_wait_for(T& out,
                         std::chrono::duration<Rep, Period> timeout) requires std::is_trivially_copy_assignable_v<T> {
-        return pop_until(out, deadline_after(timeout));
+        return pop_until(out, detail::deadline_after(timeout));
     }
     template <class Duration>
     status pop_wait_until(T& out, std::chrono::time_point<std::chrono::steady_clock, Duration> deadline) requires
         std::is_trivially_copy_assignable_v<T> {
-        return pop_until(out, deadline_at(deadline));
+        return pop_until(out, detail::deadline_at(deadline));
     }
 
     /// How this handle, and copies made of it from now on, wait. Not while it is being used.
@@ -292,41 +296,41 @@ public:
     ///                  `push_all_wait`: as `push_wait`
     /// \par Blocks      as `push_wait` and `pop_wait`
     [[nodiscard]] size_type push_some_wait(std::span<const T> messages) {
-        return push_some_until(messages, platform::never);
+        return push_some_until(messages, detail::os::never);
     }
     template <class Rep, class Period>
     [[nodiscard]] size_type push_some_wait_for(std::span<const T> messages,
                                                std::chrono::duration<Rep, Period> timeout) {
-        return push_some_until(messages, deadline_after(timeout));
+        return push_some_until(messages, detail::deadline_after(timeout));
     }
     template <class Duration>
     [[nodiscard]] size_type push_some_wait_until(
         std::span<const T> messages, std::chrono::time_point<std::chrono::steady_clock, Duration> deadline) {
-        return push_some_until(messages, deadline_at(deadline));
+        return push_some_until(messages, detail::deadline_at(deadline));
     }
-    status push_all_wait(std::span<const T> messages) { return push_all_until(messages, platform::never); }
+    status push_all_wait(std::span<const T> messages) { return push_all_until(messages, detail::os::never); }
     template <class Rep, class Period>
     status push_all_wait_for(std::span<const T> messages, std::chrono::duration<Rep, Period> timeout) {
-        return push_all_until(messages, deadline_after(timeout));
+        return push_all_until(messages, detail::deadline_after(timeout));
     }
     template <class Duration>
     status push_all_wait_until(std::span<const T> messages,
                                std::chrono::time_point<std::chrono::steady_clock, Duration> deadline) {
-        return push_all_until(messages, deadline_at(deadline));
+        return push_all_until(messages, detail::deadline_at(deadline));
     }
     [[nodiscard]] size_type pop_some_wait(std::span<T> room) requires std::is_trivially_copy_assignable_v<T> {
-        return pop_some_until(room, platform::never);
+        return pop_some_until(room, detail::os::never);
     }
     template <class Rep, class Period>
     [[nodiscard]] size_type pop_some_wait_for(
         std::span<T> room, std::chrono::duration<Rep, Period> timeout) requires std::is_trivially_copy_assignable_v<T> {
-        return pop_some_until(room, deadline_after(timeout));
+        return pop_some_until(room, detail::deadline_after(timeout));
     }
     template <class Duration>
     [[nodiscard]] size_type pop_some_wait_until(std::span<T> room,
                                                 std::chrono::time_point<std::chrono::steady_clock, Duration>
                                                     deadline) requires std::is_trivially_copy_assignable_v<T> {
-        return pop_some_until(room, deadline_at(deadline));
+        return pop_some_until(room, detail::deadline_at(deadline));
     }
 
     /// Puts a message at the end that `fill` makes in place.
@@ -340,8 +344,8 @@ public:
     /// \par If killed   as `push`; inside `fill`, too
     template <std::invocable<T&> Fill>
     [[nodiscard]] bool push_with(Fill&& fill) {
-        claim mine{};
-        if (core_.ride_out([&] { return core_.claim_push(mine); }) != outcome::ok) return false;
+        detail::claim mine{};
+        if (core_.ride_out([&] { return core_.claim_push(mine); }) != detail::outcome::ok) return false;
         core_.push_claimed(mine, std::forward<Fill>(fill));
         return true;
     }
@@ -349,7 +353,7 @@ public:
     /// One attempt of `push_with`; answers as `try_push`.
     template <std::invocable<T&> Fill>
     status try_push_with(Fill&& fill) {
-        claim mine{};
+        detail::claim mine{};
         const status result = core_.to_status(core_.claim_push(mine));
         if (result == status::ok) core_.push_claimed(mine, std::forward<Fill>(fill));
         return result;
@@ -366,8 +370,8 @@ public:
     ///                  consumers, dropped (see `on_dropped`)
     template <std::invocable<const T&> Use>
     bool pop_with(Use&& use) {
-        claim mine{};
-        if (core_.ride_out([&] { return core_.claim_pop(mine); }) != outcome::ok) return false;
+        detail::claim mine{};
+        if (core_.ride_out([&] { return core_.claim_pop(mine); }) != detail::outcome::ok) return false;
         core_.pop_claimed(mine, std::forward<Use>(use));
         return true;
     }
@@ -375,7 +379,7 @@ public:
     /// One attempt of `pop_with`; answers as `try_pop`.
     template <std::invocable<const T&> Use>
     status try_pop_with(Use&& use) {
-        claim mine{};
+        detail::claim mine{};
         const status result = core_.to_status(core_.claim_pop(mine));
         if (result == status::ok) core_.pop_claimed(mine, std::forward<Use>(use));
         return result;
@@ -429,7 +433,7 @@ public:
     /// \par If killed   nothing changes
     [[nodiscard]] std::optional<T> peek() const {
         storage copy;
-        if (core_.ride_out([&] { return core_.peek(copy.bytes); }) != outcome::ok) return std::nullopt;
+        if (core_.ride_out([&] { return core_.peek(copy.bytes); }) != detail::outcome::ok) return std::nullopt;
         return copy.value;
     }
 
@@ -467,10 +471,10 @@ public:
     [[nodiscard]] std::default_sentinel_t end() const noexcept { return std::default_sentinel; }
 
 private:
-    using core = detail::queue_core<T>;
+    using core = detail::queue_impl<T>;
     using storage = typename core::storage;
 
-    explicit shmem_queue(joined_segment joined) : core_(std::move(joined)) {}
+    explicit shmem_queue(detail::joined_segment joined) : core_(std::move(joined)) {}
 
     static shmem_queue recovered(shmem_queue opened) {
         opened.core_.owner().recover_without_dropping();
@@ -478,7 +482,7 @@ private:
     }
 
     [[nodiscard]] std::optional<T> pop_until(std::uint64_t deadline) {
-        claim mine{};
+        detail::claim mine{};
         if (core_.claim_pop_quickly(mine)) [[likely]]
             return core_.take(mine);
         return core_.pop_waiting(deadline);
@@ -529,11 +533,58 @@ private:
 /// How other parts of the library get at what a handle has.
 struct detail::queue_access {
     template <class T>
-    static const queue_core<T>& core_of(const shmem_queue<T>& handle) noexcept {
+    static const queue_impl<T>& core_of(const shmem_queue<T>& handle) noexcept {
         return handle.core_;
     }
 };
 
-}  // namespace promisqs
+/// Takes message after message out of a queue; at its end when it finds the queue empty. An input iterator, which pops when
+/// it is looked at, and not before: what was not looked at stays in the queue. It can be moved, not copied, as a message can
+/// be taken only once.
+template <queue_element T>
+class shmem_queue<T>::iterator {
+public:
+    using iterator_concept = std::input_iterator_tag;
+    using value_type = T;
+    using difference_type = std::ptrdiff_t;
 
-#include <promisqs/queue_iterator.hpp>
+    explicit iterator(shmem_queue& source) noexcept : queue_(&source) {}
+    iterator(iterator&&) noexcept = default;
+    iterator& operator=(iterator&& other) noexcept {
+        queue_ = other.queue_;
+        message_.reset();  // assigning would ask T to be assignable
+        if (other.message_) message_.emplace(*other.message_);
+        return *this;
+    }
+
+    /// \pre  it is not at the end
+    [[nodiscard]] const T& operator*() const {
+        take();
+        return *message_;
+    }
+    [[nodiscard]] const T* operator->() const { return std::addressof(**this); }
+    /// Goes on behind the message that it is at, which is then gone, looked at or not.
+    iterator& operator++() {
+        take();
+        message_.reset();
+        return *this;
+    }
+    void operator++(int) { ++*this; }
+
+    friend bool operator==(const iterator& it, std::default_sentinel_t) {
+        it.take();
+        return !it.message_.has_value();
+    }
+
+private:
+    void take() const {
+        if (message_) return;
+        // Made in its place: an assignment would copy it once more, and ask T to be assignable.
+        ::new (static_cast<void*>(std::addressof(message_))) std::optional<T>(queue_->pop());
+    }
+
+    shmem_queue* queue_;
+    mutable std::optional<T> message_;
+};
+
+}  // namespace promisqs

@@ -4,7 +4,10 @@
 /// \file
 /// A bridge into event loops: a file descriptor that becomes readable when a queue has messages.
 
-#include <promisqs/platform.hpp>
+#include <promisqs/detail/os/file.hpp>
+#include <promisqs/detail/os/futex.hpp>
+#include <promisqs/detail/os/memory.hpp>
+#include <promisqs/detail/os/process.hpp>
 #include <promisqs/queue.hpp>
 #include <promisqs/wait_any.hpp>
 
@@ -35,13 +38,13 @@ public:
     /// Watches the queue, through a copy of the handle.
     ///
     /// \par Throws  `std::system_error`, if there is no descriptor or no thread to be had
-    explicit ready_event(const shmem_queue<T>& watched) : queue_(watched), descriptor_(platform::make_event()) {
+    explicit ready_event(const shmem_queue<T>& watched) : queue_(watched), descriptor_(detail::os::make_event()) {
         if (descriptor_ < 0) throw std::system_error(errno, std::generic_category(), "promisqs: no event descriptor");
         try {
-            const platform::signals_blocked no_signals;  // in the new thread: they are the program's
+            const detail::os::signals_blocked no_signals;  // in the new thread: they are the program's
             thread_ = std::thread([this] { watch(); });
         } catch (...) {
-            platform::close(descriptor_);
+            detail::os::close(descriptor_);
             throw;
         }
     }
@@ -49,9 +52,9 @@ public:
     ready_event& operator=(const ready_event&) = delete;
     ~ready_event() {
         command_.store(stop, std::memory_order_release);
-        platform::wake(command_, platform::everybody);
+        detail::os::wake(command_, detail::os::everybody);
         thread_.join();
-        platform::close(descriptor_);
+        detail::os::close(descriptor_);
     }
 
     /// Non-blocking, closed by `exec`; not to be read or closed by others.
@@ -60,10 +63,10 @@ public:
     /// Makes the descriptor unreadable, until there is a message: at once, if there still is one. To be called when enough has been
     /// popped, by one thread at a time.
     void rearm() noexcept {
-        platform::clear_event(descriptor_);
+        detail::os::clear_event(descriptor_);
         std::uint32_t expected = signalled;
         if (command_.compare_exchange_strong(expected, watching, std::memory_order_acq_rel)) {
-            platform::wake(command_, platform::everybody);
+            detail::os::wake(command_, detail::os::everybody);
         }
     }
 
@@ -79,16 +82,16 @@ private:
             // First this: `rearm` may come as soon as the descriptor is readable, and must find it.
             std::uint32_t expected = watching;
             if (!command_.compare_exchange_strong(expected, signalled, std::memory_order_acq_rel)) continue;
-            platform::signal_event(descriptor_);
+            detail::os::signal_event(descriptor_);
             while (command_.load(std::memory_order_acquire) == signalled) {
-                platform::sleep_on(command_, signalled, platform::never);
+                detail::os::sleep_on(command_, signalled, detail::os::never);
             }
         }
     }
 
     bool wait_for_message(const std::array<detail::watched_queue, 1>& queues) noexcept {
         try {
-            return detail::any_waiter(queues).wait(platform::never, &command_).has_value();
+            return detail::any_waiter(queues).wait(detail::os::never, &command_).has_value();
         } catch (const std::exception&) {
             return true;  // a pop will say what it is
         }

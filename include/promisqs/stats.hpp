@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <promisqs/attachment.hpp>
-#include <promisqs/held.hpp>
-#include <promisqs/layout.hpp>
-#include <promisqs/participants.hpp>
-#include <promisqs/platform.hpp>
-#include <promisqs/ring.hpp>
-
-#include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <optional>
 #include <vector>
 
 namespace promisqs {
+
+/// What `recover` found and did.
+struct recovery_report {
+    std::uint32_t participants_removed = 0;   ///< entries of dead participants that can be used again
+    std::uint64_t tombstones = 0;             ///< places of messages whose producer died before they were complete
+    std::uint64_t messages_to_redeliver = 0;  ///< whose consumer died with them in its hands
+    std::uint64_t messages_dropped = 0;       ///< that have cost as many consumers as `options::max_deaths` says
+    std::uint32_t postponed = 0;         ///< dead participants' entries: somebody alive may own the ticket they were at
+    bool in_progress_elsewhere = false;  ///< somebody else was at it, so nothing was done here
+};
 
 /// Somebody who uses a queue: a thread, and a handle of it.
 struct participant_stats {
@@ -28,7 +29,7 @@ struct participant_stats {
 };
 
 /// A position at which others wait.
-struct held_stats {
+struct stall {
     std::uint64_t message;                ///< its number
     std::chrono::nanoseconds at_least;    ///< for how long, since somebody first found it held
     std::optional<participant_stats> by;  ///< who may hold it
@@ -42,7 +43,7 @@ struct queue_stats {
     std::uint64_t
         popped;  ///< messages ever popped; likewise, and until it comes back, one whose consumer died. Not those dropped
     std::uint64_t
-        voided;  ///< places given up, because their producer died or threw; a recoverer that dies may fail to count
+        tombstones;  ///< places given up, because their producer died or threw; a recoverer that dies may fail to count
     std::uint64_t
         redelivered;  ///< deaths of consumers with a message in their hands, but for those that had it dropped; likewise
     std::uint64_t dropped;  ///< messages that cost too many consumers; likewise
@@ -50,83 +51,8 @@ struct queue_stats {
     /// Somebody is settling what the dead have left. If that does not end, it was stopped in the middle of it, and nobody else can.
     bool being_recovered;
     std::vector<participant_stats> participants;
-    std::optional<held_stats> head;  ///< where pops wait for a producer
-    std::optional<held_stats> tail;  ///< where pushes wait for a consumer
+    std::optional<stall> head;  ///< where pops wait for a producer
+    std::optional<stall> tail;  ///< where pushes wait for a consumer
 };
 
-namespace detail {
-
-// Acquire, in all of these: a counter pairs with the claims [P3] and [C2], whose intents are then visible; an intent with [P2] and
-// [C4], and a stamp with [P4] and [C3], so that a claim that is over is seen to be; `occupied` with the release in `enlist`.
-
-/// The message that an intent is at, if its claim is open. `open(state)`: whether a slot in that state has one.
-template <class Open>
-std::optional<std::uint64_t> message_of(const untyped_ring& ring, const std::atomic<std::uint64_t>& intent,
-                                        std::uint64_t counter, Open open) {
-    const auto& space = ring.space();
-    const std::uint64_t ticket = intent.load(std::memory_order_acquire);
-    if (ticket == layout::no_ticket || !space.valid(ticket) || !ticket_space::before(ticket, counter)) return {};
-    const std::uint64_t stamp = ring.stamp_of(ticket).load(std::memory_order_acquire);
-    return open(stamp - space.lap(ticket)) ? std::optional(space.distance(0, ticket)) : std::nullopt;
-}
-
-inline participant_stats look_at(const attachment& queue, std::uint32_t i) {
-    const auto& ring = queue.ring();
-    const auto& entry = queue.participants()[i];
-    const std::uint64_t tail = ring.space().ticket_of(ring.memory().tail().load(std::memory_order_acquire));
-    const std::uint64_t head = ring.memory().head().load(std::memory_order_acquire);
-    const std::chrono::nanoseconds since(entry.registered_at.load(std::memory_order_relaxed));
-    return {
-        entry.pid.load(std::memory_order_relaxed),
-        entry.tid.load(std::memory_order_relaxed),
-        std::chrono::system_clock::time_point(std::chrono::duration_cast<std::chrono::system_clock::duration>(since)),
-        queue.is_alive(i),
-        message_of(ring, entry.push_intent, tail, [](std::uint64_t state) { return state == 0; }),
-        message_of(ring, entry.pop_intent, head,
-                   [](std::uint64_t state) { return state == 1 || state == 2 || returned_state(state).is_retaken(); })};
-}
-
-inline std::optional<held_stats> look_at(layout::held_position& note, const attachment& queue,
-                                         const std::vector<participant_stats>& participants,
-                                         std::optional<std::uint64_t> ticket,
-                                         std::optional<std::uint64_t> participant_stats::*held) {
-    const std::chrono::nanoseconds at_least(note_held(note, queue.ring(), ticket));
-    if (!ticket) return std::nullopt;
-    const std::uint64_t message = queue.ring().space().distance(0, *ticket);
-    held_stats result{message, at_least, std::nullopt};
-    for (const auto& one : participants) {
-        if (one.*held == message && (!result.by || one.alive)) result.by = one;
-    }
-    return result;
-}
-
-inline queue_stats collect_stats(const attachment& queue) {
-    const auto& ring = queue.ring();
-    const auto& space = ring.space();
-    auto& counters = queue.object().counters();
-    queue_stats result{};
-    result.capacity = space.capacity();
-    result.voided = counters.voided.load(std::memory_order_relaxed);
-    result.redelivered = counters.redelivered.load(std::memory_order_relaxed);
-    result.dropped = counters.dropped.load(std::memory_order_relaxed);
-    result.closed = ring.closed();
-    result.being_recovered = queue.is_being_recovered();
-    result.size = ring.size();
-    // All tickets that were ever claimed are messages, except the voids; and those that no longer wait have been popped.
-    const std::uint64_t claimed = space.distance(0, space.ticket_of(counters.tail.load(std::memory_order_acquire)));
-    result.pushed = claimed - std::min(claimed, result.voided);
-    result.popped = result.pushed - std::min(result.pushed, result.size + result.dropped);
-    for (std::uint32_t i = 0; i < queue.participants().count(); ++i) {
-        if (queue.participants()[i].occupied.load(std::memory_order_acquire) != 0) {
-            result.participants.push_back(look_at(queue, i));
-        }
-    }
-    result.head =
-        look_at(counters.head_held, queue, result.participants, held_at_head(ring), &participant_stats::pushing);
-    result.tail =
-        look_at(counters.tail_held, queue, result.participants, held_at_tail(ring), &participant_stats::popping);
-    return result;
-}
-
-}  // namespace detail
 }  // namespace promisqs

@@ -4,16 +4,19 @@
 /// \file
 /// Waiting for a message in any of several queues.
 
-#include <promisqs/attachment.hpp>
+#include <promisqs/detail/layout.hpp>
+#include <promisqs/detail/os/file.hpp>
+#include <promisqs/detail/os/futex.hpp>
+#include <promisqs/detail/os/memory.hpp>
+#include <promisqs/detail/os/process.hpp>
+#include <promisqs/detail/protocol/role.hpp>
+#include <promisqs/detail/protocol/ticket.hpp>
+#include <promisqs/detail/queue/recovery_lock.hpp>
+#include <promisqs/detail/queue/session.hpp>
+#include <promisqs/detail/queue/waiter.hpp>
 #include <promisqs/error.hpp>
-#include <promisqs/layout.hpp>
-#include <promisqs/platform.hpp>
+#include <promisqs/options.hpp>
 #include <promisqs/queue.hpp>
-#include <promisqs/rescue.hpp>
-#include <promisqs/sides.hpp>
-#include <promisqs/tickets.hpp>
-#include <promisqs/wait_policy.hpp>
-#include <promisqs/waiting.hpp>
 
 #include <algorithm>
 #include <array>
@@ -41,15 +44,15 @@ public:
     explicit watched_queue(const shmem_queue<T>& watched) noexcept
         : core_(&queue_access::core_of(watched)),
           owner_(&queue_access::core_of(watched).owner()),
-          look_([](const void* core) { return static_cast<const queue_core<T>*>(core)->look(); }) {}
+          look_([](const void* core) { return static_cast<const queue_impl<T>*>(core)->look(); }) {}
 
     /// What a pop would come to, without one.
     [[nodiscard]] outcome look() const { return look_(core_); }
-    [[nodiscard]] attachment& owner() const noexcept { return *owner_; }
+    [[nodiscard]] session& owner() const noexcept { return *owner_; }
 
 private:
     const void* core_;
-    attachment* owner_;
+    session* owner_;
     outcome (*look_)(const void*);
 };
 
@@ -57,14 +60,14 @@ private:
 class any_waiter {
 public:
     explicit any_waiter(std::span<const watched_queue> queues) : queues_(queues) {
-        if (queues.size() < platform::most_watched_words) return;
+        if (queues.size() < detail::os::most_watched_words) return;
         throw queue_error(errc::invalid_options, queues.front().owner().object().name(),
-                          "expected at most " + std::to_string(platform::most_watched_words - 1) +
+                          "expected at most " + std::to_string(detail::os::most_watched_words - 1) +
                               " queues to wait for at once, found this one and " + std::to_string(queues.size() - 1) +
                               " others; wait for fewer, or in several threads");
     }
 
-    /// \param interrupt  ends the wait when it is not 0 any more; woken by `platform::wake`
+    /// \param interrupt  ends the wait when it is not 0 any more; woken by `detail::os::wake`
     /// \return           which queue is ready; nothing: the time is over, or the wait was interrupted
     std::optional<std::size_t> wait(std::uint64_t deadline, std::atomic<std::uint32_t>* interrupt = nullptr) {
         using stage = wait_clock::stage;
@@ -72,10 +75,10 @@ public:
         std::optional<std::size_t> found;
         const auto look = [&] { return (found = first_ready()).has_value(); };
         for (stage at = clock.first(deadline != 0);;) {
-            if (at == stage::yield) platform::yield();
+            if (at == stage::yield) detail::os::yield();
             if (at == stage::sleep ? look() : clock.look(look)) return found;
             if (interrupt != nullptr && interrupt->load(std::memory_order_acquire) != 0) return std::nullopt;
-            const std::uint64_t now = platform::steady_clock();
+            const std::uint64_t now = detail::os::steady_clock();
             if (now >= deadline) return std::nullopt;
             at = clock.at(now);
             if (at != stage::sleep) continue;
@@ -102,39 +105,39 @@ private:
     // Returns when it may be worth while to look; false: the time is over, or it is time to look for the dead.
     bool sleep(std::uint64_t deadline, std::uint64_t now, std::atomic<std::uint32_t>* interrupt) {
         if (busy_) {
-            platform::nap();
-            look_for_the_dead(rescue_schedule::when_stuck);
+            detail::os::nap();
+            look_for_the_dead(recovery_schedule::when_stuck);
             return false;
         }
         words_.clear();
         bool single = false;
         for (const watched_queue& one : queues_) {
-            wait_word word = one.owner().wait_word_of(side::consumers);
-            words_.push_back(word.watched(word.announce()));
-            single = single || one.owner().header().sides.producer;
+            wait_word word = one.owner().wait_word_of(role::consumer);
+            words_.push_back(detail::os::watched_word::of(word.futex(), word.announce()));
+            single = single || one.owner().roles().producer;
         }
-        if (interrupt != nullptr) words_.push_back(platform::watched_word::of(*interrupt, 0));
-        const bool sure = !single || platform::heavy_barrier();
+        if (interrupt != nullptr) words_.push_back(detail::os::watched_word::of(*interrupt, 0));
+        const bool sure = !single || detail::os::heavy_barrier();
         if (first_ready() || busy_) return true;
         const std::uint64_t most = now + (sure ? wait_word::interval : wait_word::short_interval);
-        int result = platform::sleep_on_any(words_.data(), words_.size(), std::min(deadline, most));
+        int result = detail::os::sleep_on_any(words_.data(), words_.size(), std::min(deadline, most));
         if (result == ENOSYS) {  // Linux before 5.16: one of them, and the others soon
-            wait_word first = queues_.front().owner().wait_word_of(side::consumers);
+            wait_word first = queues_.front().owner().wait_word_of(role::consumer);
             const auto value = static_cast<std::uint32_t>(words_.front().value);
-            result = first.sleep(value, std::min(deadline, now + wait_word::short_interval)) ? 0 : ETIMEDOUT;
+            result = detail::os::sleep_on(first.futex(), value, std::min(deadline, now + wait_word::short_interval));
         }
-        if (result == ETIMEDOUT) look_for_the_dead(rescue_schedule::when_idle);
+        if (result == ETIMEDOUT) look_for_the_dead(recovery_schedule::when_idle);
         return result != ETIMEDOUT;
     }
 
     void look_for_the_dead(std::uint64_t interval) const {
         for (const watched_queue& one : queues_) {
-            one.owner().recover_if_due(nullptr, interval, platform::coarse_steady_clock());
+            one.owner().recover_if_due(nullptr, interval, detail::os::coarse_steady_clock());
         }
     }
 
     std::span<const watched_queue> queues_;
-    std::vector<platform::watched_word> words_;
+    std::vector<detail::os::watched_word> words_;
     bool busy_ = false;
 };
 
@@ -179,7 +182,7 @@ requires(sizeof...(Arguments) > 0) [[nodiscard]] std::optional<std::size_t> wait
     constexpr std::size_t last = sizeof...(Arguments) - 1;
     using last_type = std::remove_cvref_t<std::tuple_element_t<last, decltype(all)>>;
     if constexpr (detail::is_queue<last_type>) {
-        return detail::wait_any_of(std::make_index_sequence<last + 1>(), all, platform::never);
+        return detail::wait_any_of(std::make_index_sequence<last + 1>(), all, detail::os::never);
     } else {
         static_assert(last > 0, "wait_any takes at least one queue");
         return detail::wait_any_of(std::make_index_sequence<last>(), all, detail::to_deadline(std::get<last>(all)));
@@ -193,7 +196,7 @@ template <class T, class Rep, class Period>
     std::vector<detail::watched_queue> watched;
     watched.reserve(queues.size());
     for (const auto& one : queues) watched.emplace_back(one);
-    return detail::any_waiter(watched).wait(deadline_after(timeout));
+    return detail::any_waiter(watched).wait(detail::deadline_after(timeout));
 }
 
 }  // namespace promisqs

@@ -15,15 +15,15 @@ struct mortal_ring : number_ring<Capacity> {
     static constexpr std::uint64_t first() { return shared_words<Capacity>::first_ticket(); }
 
     // Where messages go that cost too many consumers. They are copied before it is sure that they can be had.
-    struct grave {
+    struct letters {
         mortal_ring& ring;
         std::array<std::uint64_t, 2> message{};
 
-        bool dig(const void* bytes) {
+        bool stage(const void* bytes) {
             message = static_cast<const plain_element*>(bytes)->copy();
             return true;
         }
-        void fill() {
+        void commit() {
             RL_ASSERT(message[0] == message[1]);
             ring.delivered(message[0]);
         }
@@ -32,16 +32,16 @@ struct mortal_ring : number_ring<Capacity> {
     // Does nothing if somebody else is at it.
     void recover(participant& me) {
         if (!table.try_lock(table.recovery_lock)) return;
-        grave hole{*this};
-        const auto report =
-            promisqs::recovery<typename base::memory_type, participants<Participants>, const participants<Participants>,
-                               grave>(this->ring, table, table, hole, max_deaths)
-                .run(&me);
+        letters hole{*this};
+        const auto report = promisqs::detail::recovery<typename base::memory_type, participants<Participants>,
+                                                       const participants<Participants>, letters>(
+                                this->ring, table, table, hole, max_deaths)
+                                .run(&me);
         table.unlock(table.recovery_lock);
-        voided += report.slots_voided;
+        tombstones += report.tombstones;
         returned += report.messages_to_redeliver;
         dropped += report.messages_dropped;
-        left = report.left_for_later;
+        left = report.postponed;
     }
 
     // What a participant does until it is killed, if it is; otherwise it leaves, or stays and does nothing more.
@@ -66,7 +66,7 @@ struct mortal_ring : number_ring<Capacity> {
                 continue;
             }
             const std::uint64_t number = this->element(mine).use();
-            if (any_of(4) == 0 && this->ring.hand_back(me, mine)) continue;
+            if (any_of(4) == 0 && this->ring.requeue(me, mine)) continue;
             this->ring.release(mine);
             this->delivered(number);
         }
@@ -81,7 +81,7 @@ struct mortal_ring : number_ring<Capacity> {
 
     participants<Participants> table;
     std::uint64_t max_deaths = 0;
-    std::uint64_t voided = 0;
+    std::uint64_t tombstones = 0;
     std::uint64_t returned = 0;
     std::uint64_t dropped = 0;
     std::uint64_t left = 0;
@@ -103,8 +103,8 @@ struct nobody_alive_is_robbed : suite<nobody_alive_is_robbed<Capacity>, 3> {
             claim mine;
             RL_ASSERT(numbers.push(numbers.table[0], 1) == outcome::ok);
             RL_ASSERT(numbers.take(me, mine) == outcome::ok);
-            RL_ASSERT(numbers.ring.hand_back(me, mine));
-            if (any_of(2) == 0) numbers.shared.disturbances.store(0, std::memory_order_relaxed);
+            RL_ASSERT(numbers.ring.requeue(me, mine));
+            if (any_of(2) == 0) numbers.shared.irregular_count.store(0, std::memory_order_relaxed);
             dead.pop_intent.store(first, std::memory_order_relaxed);
             next = 2;
         }
@@ -126,7 +126,7 @@ struct nobody_alive_is_robbed : suite<nobody_alive_is_robbed<Capacity>, 3> {
         }
     }
     void in_the_end() {
-        RL_ASSERT(numbers.voided == 0 && numbers.returned == 0 && numbers.dropped == 0);
+        RL_ASSERT(numbers.tombstones == 0 && numbers.returned == 0 && numbers.dropped == 0);
         numbers.settle(numbers.table[2]);
     }
 
@@ -151,7 +151,7 @@ struct a_producer_is_not_robbed : suite<a_producer_is_not_robbed, 2> {
         }
     }
     void in_the_end() {
-        RL_ASSERT(numbers.voided == 0);
+        RL_ASSERT(numbers.tombstones == 0);
         numbers.settle(numbers.table[1]);
     }
 
@@ -178,7 +178,7 @@ struct a_batch_is_not_robbed : suite<a_batch_is_not_robbed, 2> {
         }
     }
     void in_the_end() {
-        RL_ASSERT(numbers.voided == 0);
+        RL_ASSERT(numbers.tombstones == 0);
         numbers.settle(numbers.table[1]);
     }
 
@@ -210,7 +210,7 @@ struct half_a_batch_is_survived : suite<half_a_batch_is_survived<Capacity>, 3> {
     }
     void in_the_end() {
         numbers.settle(numbers.table[2]);
-        RL_ASSERT(numbers.voided <= 2 * numbers.killed && numbers.returned == 0);
+        RL_ASSERT(numbers.tombstones <= 2 * numbers.killed && numbers.returned == 0);
     }
 
     mortal_ring<Capacity, 3> numbers;
@@ -274,7 +274,7 @@ struct half_a_popped_batch_is_survived : suite<half_a_popped_batch_is_survived<C
     }
     void in_the_end() {
         numbers.settle(numbers.table[2]);
-        RL_ASSERT(numbers.returned <= 2 * numbers.killed && numbers.voided == 0);
+        RL_ASSERT(numbers.returned <= 2 * numbers.killed && numbers.tombstones == 0);
     }
 
     mortal_ring<Capacity, 3> numbers;
@@ -304,10 +304,10 @@ struct single_sides_are_survived : suite<single_sides_are_survived<Capacity>, 3>
     }
     void in_the_end() {
         numbers.settle(numbers.table[2]);
-        RL_ASSERT(numbers.voided + numbers.returned <= numbers.killed);
+        RL_ASSERT(numbers.tombstones + numbers.returned <= numbers.killed);
     }
 
-    mortal_ring<Capacity, 3> numbers{promisqs::single_sides{true, true}};
+    mortal_ring<Capacity, 3> numbers{promisqs::detail::single_roles{true, true}};
 };
 
 struct a_consumer_is_not_robbed : suite<a_consumer_is_not_robbed, 2> {
@@ -318,7 +318,7 @@ struct a_consumer_is_not_robbed : suite<a_consumer_is_not_robbed, 2> {
         for (std::uint64_t number = 1; number <= 2; ++number) RL_ASSERT(numbers.push(me, number) == outcome::ok);
         const unsigned taken = any_of(3);
         for (unsigned i = 0; i < taken; ++i) RL_ASSERT(numbers.take(me, claims[i]) == outcome::ok);
-        for (unsigned i = 0; i < taken; ++i) RL_ASSERT(numbers.ring.hand_back(me, claims[i]));
+        for (unsigned i = 0; i < taken; ++i) RL_ASSERT(numbers.ring.requeue(me, claims[i]));
         std::uint64_t ticket = numbers.first();
         if (any_of(2) == 0) ticket = numbers.ring.space().next(ticket);
         numbers.table[2].pop_intent.store(ticket, std::memory_order_relaxed);
@@ -356,14 +356,14 @@ struct the_dead_are_settled : suite<the_dead_are_settled<Capacity>, 3> {
             case 1:  // a push given up, and not counted
                 RL_ASSERT(numbers.ring.claim_push(dead, mine));
                 numbers.ring.give_up(mine);
-                numbers.shared.disturbances.store(0, std::memory_order_relaxed);
+                numbers.shared.irregular_count.store(0, std::memory_order_relaxed);
                 break;
             case 2:  // a pop
                 take_the_first(dead, mine);
                 break;
             case 3:  // a pop of a message that had come back
                 take_the_first(dead, mine);
-                RL_ASSERT(numbers.ring.hand_back(dead, mine));
+                RL_ASSERT(numbers.ring.requeue(dead, mine));
                 RL_ASSERT(numbers.take(dead, mine) == outcome::ok);
                 break;
             case 4:  // a void being taken out of the way
@@ -393,7 +393,7 @@ struct the_dead_are_settled : suite<the_dead_are_settled<Capacity>, 3> {
         }
     }
     void in_the_end() {
-        RL_ASSERT(numbers.voided + numbers.returned + numbers.dropped <= 1);
+        RL_ASSERT(numbers.tombstones + numbers.returned + numbers.dropped <= 1);
         numbers.settle(numbers.table[2]);
         RL_ASSERT(numbers.table[3].occupied.load(std::memory_order_relaxed) == 0);
     }
@@ -432,7 +432,7 @@ struct killed_is_survived : suite<killed_is_survived<Capacity>, 4> {
     }
     void in_the_end() {
         numbers.settle(numbers.table[3]);
-        RL_ASSERT(numbers.voided + numbers.returned + numbers.dropped <= numbers.killed);
+        RL_ASSERT(numbers.tombstones + numbers.returned + numbers.dropped <= numbers.killed);
     }
 
     mortal_ring<Capacity, 4> numbers;
@@ -476,7 +476,7 @@ struct entries_are_used_again : suite<entries_are_used_again<Capacity>, 3> {
     }
     void in_the_end() {
         numbers.settle(numbers.table[1]);
-        RL_ASSERT(numbers.voided + numbers.returned <= 1 + numbers.killed);
+        RL_ASSERT(numbers.tombstones + numbers.returned <= 1 + numbers.killed);
     }
 
     mortal_ring<Capacity, 3> numbers;
@@ -488,12 +488,12 @@ struct read_again_before_written_over : suite<read_again_before_written_over, 4>
     read_again_before_written_over() {
         for (unsigned i = 0; i < 4; ++i) numbers.table.plant(i, i);
         RL_ASSERT(numbers.push(numbers.table[1], 1) == outcome::ok);
-        numbers.ring.count_disturbance();
+        numbers.ring.count_irregularity();
         if (any_of(2) == 0) {
             claim mine;
             RL_ASSERT(numbers.take(numbers.table[1], mine) == outcome::ok);
-            RL_ASSERT(numbers.ring.hand_back(numbers.table[1], mine));
-            const std::uint64_t state = any_of(2) == 0 ? promisqs::returned_state::most_deaths << 5 | 4 : 4;
+            RL_ASSERT(numbers.ring.requeue(numbers.table[1], mine));
+            const std::uint64_t state = any_of(2) == 0 ? promisqs::detail::delivery_state::most_deaths << 5 | 4 : 4;
             numbers.ring.stamp_of(mine.ticket)
                 .store(numbers.ring.space().lap(mine.ticket) + state, std::memory_order_relaxed);
         }
@@ -528,8 +528,8 @@ struct handed_back_too_often : suite<handed_back_too_often, 3> {
         participant& me = numbers.table[0];
         RL_ASSERT(numbers.push(me, 1) == outcome::ok);
         RL_ASSERT(numbers.take(me, mine) == outcome::ok);
-        RL_ASSERT(numbers.ring.hand_back(me, mine));
-        const std::uint64_t state = any_of(2) << 5 | promisqs::returned_state::most_hand_backs << 1;
+        RL_ASSERT(numbers.ring.requeue(me, mine));
+        const std::uint64_t state = any_of(2) << 5 | promisqs::detail::delivery_state::most_requeues << 1;
         numbers.ring.stamp_of(mine.ticket)
             .store(numbers.ring.space().lap(mine.ticket) + state, std::memory_order_relaxed);
     }
@@ -540,9 +540,9 @@ struct handed_back_too_often : suite<handed_back_too_often, 3> {
                 claim mine;
                 if (numbers.take(me, mine) != outcome::ok) return;
                 numbers.element(mine).use();
-                if (numbers.ring.hand_back(me, mine)) return;
+                if (numbers.ring.requeue(me, mine)) return;
                 while (!numbers.table.try_lock(numbers.table.recovery_lock)) yield();
-                numbers.ring.hand_back_locked(me, mine);
+                numbers.ring.requeue_locked(me, mine);
                 numbers.table.unlock(numbers.table.recovery_lock);
             });
         } else if (index == 1) {
@@ -579,8 +579,8 @@ int main(int argc, char** argv) {
             "killed in the middle of popping two at once, each is had or comes back, in two slots", 50'000),
         random_runs<half_a_popped_batch_is_survived<3>>(
             "killed in the middle of popping two at once, each is had or comes back, in three slots", 50'000),
-        random_runs<single_sides_are_survived<1>>("killed single sides are survived, in one slot", 50'000),
-        random_runs<single_sides_are_survived<2>>("killed single sides are survived, in two slots", 50'000),
+        random_runs<single_sides_are_survived<1>>("killed single roles are survived, in one slot", 50'000),
+        random_runs<single_sides_are_survived<2>>("killed single roles are survived, in two slots", 50'000),
         random_runs<a_consumer_is_not_robbed>("a consumer that goes on is not robbed", 300'000),
         random_runs<the_dead_are_settled<1>>("what a dead one holds is settled while others go on, in one slot",
                                              50'000),

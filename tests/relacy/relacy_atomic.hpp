@@ -10,10 +10,10 @@
 //
 // Include this after everything else: relacy.hpp replaces names by macros.
 
-#include <promisqs/layout.hpp>
-#include <promisqs/recovery.hpp>
-#include <promisqs/ring.hpp>
-#include <promisqs/tickets.hpp>
+#include <promisqs/detail/layout.hpp>
+#include <promisqs/detail/protocol/recovery.hpp>
+#include <promisqs/detail/protocol/ring.hpp>
+#include <promisqs/detail/protocol/ticket.hpp>
 
 #include <algorithm>
 #include <array>
@@ -197,7 +197,7 @@ inline std::uint64_t word::fetch_or(std::uint64_t bits, std::memory_order order,
     return value_.fetch_or(bits, relacys(order), debug_info(at));
 }
 
-/// What `platform::full_barrier` is.
+/// What `os::full_barrier` is.
 inline void full_barrier(const where& at = where::current()) {
     auto& me = simulated_thread::current();
     me.step();

@@ -7,11 +7,11 @@
 
 namespace promisqs_test {
 
-using promisqs::claim;
-using promisqs::make_stamp;
-using promisqs::outcome;
-using promisqs::slot_state;
-using promisqs::ticket_space;
+using promisqs::detail::claim;
+using promisqs::detail::make_stamp;
+using promisqs::detail::outcome;
+using promisqs::detail::slot_state;
+using promisqs::detail::ticket_space;
 
 /// A message in two parts, as plain bytes: relacy reports each access that another one may race with.
 class plain_element {
@@ -79,9 +79,9 @@ private:
 
 struct participant {
     word occupied{1};
-    announced_word push_intent{promisqs::layout::no_ticket};
+    announced_word push_intent{promisqs::detail::layout::no_ticket};
     announced_word push_count{1};
-    announced_word pop_intent{promisqs::layout::no_ticket};
+    announced_word pop_intent{promisqs::detail::layout::no_ticket};
     announced_word pop_count{1};
 };
 
@@ -97,7 +97,7 @@ public:
 
     [[nodiscard]] static std::uint32_t count() { return Count; }
     participant& operator[](std::uint32_t i) const { return entries_[i]; }
-    static void give_up_sides(std::uint32_t /*i*/) {}
+    static void give_up_roles(std::uint32_t /*i*/) {}
 
     // A lock that is got shows what was done by those who had it. One that can't be got shows nothing.
     bool try_lock(std::uint32_t i, const where& at = where::current()) const {
@@ -130,8 +130,8 @@ public:
                 unlock(i);
                 continue;
             }
-            entry.push_intent.store(promisqs::layout::no_ticket, std::memory_order_relaxed);
-            entry.pop_intent.store(promisqs::layout::no_ticket, std::memory_order_relaxed);
+            entry.push_intent.store(promisqs::detail::layout::no_ticket, std::memory_order_relaxed);
+            entry.pop_intent.store(promisqs::detail::layout::no_ticket, std::memory_order_relaxed);
             entry.occupied.store(1, std::memory_order_release);
             return &entry;
         }
@@ -175,8 +175,8 @@ struct shared_words {
 
     word tail;
     word head;
-    word disturbances;
-    word calm_at;
+    word irregular_count;
+    word irregular_cleared_at;
     struct slot {
         word stamp;
         Element element;
@@ -191,8 +191,8 @@ public:
 
     [[nodiscard]] word& tail() const { return shared_->tail; }
     [[nodiscard]] word& head() const { return shared_->head; }
-    [[nodiscard]] word& disturbances() const { return shared_->disturbances; }
-    [[nodiscard]] word& calm_at() const { return shared_->calm_at; }
+    [[nodiscard]] word& irregular_count() const { return shared_->irregular_count; }
+    [[nodiscard]] word& irregular_cleared_at() const { return shared_->irregular_cleared_at; }
     [[nodiscard]] word& stamp(std::uint64_t index) const { return slot(index).stamp; }
     [[nodiscard]] void* payload(std::uint64_t index) const { return Element::bytes(slot(index).element); }
     /// As where the kernel has no heavy barriers.
@@ -214,11 +214,11 @@ template <std::uint64_t Capacity, class Element = plain_element>
 class number_ring {
 public:
     using memory_type = relacy_memory<Capacity, Element>;
-    using ring_type = promisqs::ring<memory_type>;
+    using ring_type = promisqs::detail::ring<memory_type>;
 
     static constexpr std::uint64_t most_numbers = 16;
 
-    explicit number_ring(promisqs::single_sides sides = {}) : ring(memory_type(shared), Capacity, sides) {}
+    explicit number_ring(promisqs::detail::single_roles roles = {}) : ring(memory_type(shared), Capacity, roles) {}
 
     [[nodiscard]] Element& element(const claim& mine) const {
         return ring.memory().element(ring.space().index(mine.ticket));
@@ -227,7 +227,7 @@ public:
     /// One attempt.
     outcome push(participant& who, std::uint64_t number) {
         claim mine;
-        if (!ring.claim_push(who, mine)) return honest(ring.why_not_push(who));
+        if (!ring.claim_push(who, mine)) return honest(ring.resolve_push(who));
         element(mine).fill(number);
         ring.publish(mine);
         ++pushed[number];
@@ -292,11 +292,11 @@ public:
         const std::uint64_t before = total;
         for (outcome result = outcome::ok; result != outcome::empty && result != outcome::closed;) {
             result = pop(who, number);
-            RL_ASSERT(result != outcome::busy);
+            RL_ASSERT(result != outcome::in_progress);
         }
         RL_ASSERT(total == before + size);
         for (std::uint64_t i = 0; i < most_numbers; ++i) RL_ASSERT(pushed[i] <= popped[i]);
-        RL_ASSERT(ring.calm() && ring.empty() && !ring.full());
+        RL_ASSERT(ring.in_order() && ring.empty() && !ring.full());
         if (ring.closed()) return;
         for (std::uint64_t lap = 0; lap < 2; ++lap) {
             for (std::uint64_t i = 0; i < Capacity; ++i) RL_ASSERT(push(who, most_numbers - 1) == outcome::ok);

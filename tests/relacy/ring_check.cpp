@@ -42,7 +42,7 @@ struct messages_come_back : suite<messages_come_back<Producers, Consumers, Capac
             ++producers_done;
             return;
         }
-        unsigned hand_backs = 2;
+        unsigned requeues = 2;
         while (producers_done < Producers || numbers.total < wanted) {
             claim mine;
             if (numbers.take(me, mine) != outcome::ok) {
@@ -50,9 +50,9 @@ struct messages_come_back : suite<messages_come_back<Producers, Consumers, Capac
                 continue;
             }
             const std::uint64_t number = numbers.element(mine).use();
-            if (hand_backs != 0 && any_of(2) == 0) {
-                --hand_backs;
-                RL_ASSERT(numbers.ring.hand_back(me, mine));
+            if (requeues != 0 && any_of(2) == 0) {
+                --requeues;
+                RL_ASSERT(numbers.ring.requeue(me, mine));
             } else {
                 numbers.ring.release(mine);
                 numbers.delivered(number);
@@ -68,7 +68,7 @@ struct messages_come_back : suite<messages_come_back<Producers, Consumers, Capac
         }
         claim mine;
         while (!numbers.ring.claim_push(me, mine)) {
-            static_cast<void>(numbers.honest(numbers.ring.why_not_push(me)));
+            static_cast<void>(numbers.honest(numbers.ring.resolve_push(me)));
             yield();
         }
         if (any_of(2) == 0) numbers.element(mine).fill(99);
@@ -95,7 +95,7 @@ struct the_end_is_the_end : suite<the_end_is_the_end, 4> {
             RL_ASSERT(numbers.push(me, 2) == outcome::closed);
         } else if (index == 1) {
             for (std::uint64_t number = 3; number <= 4; ++number) {
-                outcome result = outcome::busy;
+                outcome result = outcome::in_progress;
                 while (result != outcome::ok && result != outcome::closed) {
                     result = numbers.push(me, number);
                     if (result != outcome::ok) yield();
@@ -118,7 +118,7 @@ struct the_end_is_the_end : suite<the_end_is_the_end, 4> {
             const std::uint64_t number = numbers.element(mine).use();
             if (!handed_back && any_of(2) == 0) {
                 handed_back = true;
-                RL_ASSERT(numbers.ring.hand_back(me, mine));
+                RL_ASSERT(numbers.ring.requeue(me, mine));
             } else {
                 numbers.ring.release(mine);
                 numbers.delivered(number);
@@ -145,7 +145,7 @@ struct one_at_a_time : suite<one_at_a_time<Messages>, 2> {
                 claim mine;
                 RL_ASSERT(numbers.take(everybody[0], mine) == outcome::ok);
                 if (any_of(2) == 0) {
-                    RL_ASSERT(numbers.ring.hand_back(everybody[0], mine));
+                    RL_ASSERT(numbers.ring.requeue(everybody[0], mine));
                     RL_ASSERT(numbers.take(everybody[0], mine) == outcome::ok);
                 }
                 const std::uint64_t number = numbers.element(mine).use();
@@ -175,13 +175,13 @@ struct peeks_are_whole : suite<peeks_are_whole<Capacity, HandBacks>, 3> {
         if (index == 0) {
             for (std::uint64_t i = 1; i <= messages; ++i) numbers.push_for_sure(me, i);
         } else if (index == 1) {
-            for (unsigned hand_backs = HandBacks; numbers.total < messages;) {
+            for (unsigned requeues = HandBacks; numbers.total < messages;) {
                 claim mine;
                 if (numbers.take(me, mine) != outcome::ok) {
                     yield();
-                } else if (hand_backs != 0 && any_of(2) == 0) {
-                    --hand_backs;
-                    RL_ASSERT(numbers.ring.hand_back(me, mine));
+                } else if (requeues != 0 && any_of(2) == 0) {
+                    --requeues;
+                    RL_ASSERT(numbers.ring.requeue(me, mine));
                 } else {
                     const std::uint64_t number = numbers.element(mine).use();
                     numbers.ring.release(mine);
@@ -213,10 +213,10 @@ struct what_is_counted_is_found : suite<what_is_counted_is_found, 2> {
             claim mine;
             RL_ASSERT(numbers.push(me, 1) == outcome::ok);
             RL_ASSERT(numbers.take(me, mine) == outcome::ok);
-            RL_ASSERT(numbers.ring.hand_back(me, mine));
+            RL_ASSERT(numbers.ring.requeue(me, mine));
         } else {
             for (unsigned i = 0; i < 6; ++i) {
-                if (numbers.ring.calm()) continue;
+                if (numbers.ring.in_order()) continue;
                 std::array<std::uint64_t, 2> out{};
                 if (any_of(2) == 0) {
                     RL_ASSERT(numbers.ring.try_peek(&out, sizeof out) == outcome::ok);
@@ -243,7 +243,7 @@ struct one_of_two_sees_the_other : suite<one_of_two_sees_the_other<Single>, 2> {
         RL_ASSERT(numbers.push(me, 1) == outcome::ok);
         if (what == pop) return;
         RL_ASSERT(numbers.take(me, mine) == outcome::ok);
-        if (what == pop_again) RL_ASSERT(numbers.ring.hand_back(me, mine));
+        if (what == pop_again) RL_ASSERT(numbers.ring.requeue(me, mine));
     }
     void run(unsigned index) {
         if (index == 0) {
@@ -263,19 +263,19 @@ struct one_of_two_sees_the_other : suite<one_of_two_sees_the_other<Single>, 2> {
         if (what == pop_again) {  // and not released yet, so that what it was before can still be seen
             while (numbers.take(me, mine) != outcome::ok) yield();
         }
-        if (what == hand_back) RL_ASSERT(numbers.ring.hand_back(me, mine));
+        if (what == requeue) RL_ASSERT(numbers.ring.requeue(me, mine));
         if (what == close) numbers.ring.close();
     }
     bool look() {
         claim found;
-        if (what == pop || what == pop_again) return numbers.ring.why_not_push(other) != outcome::full;
+        if (what == pop || what == pop_again) return numbers.ring.resolve_push(other) != outcome::full;
         return numbers.ring.claim_otherwise(other, found) != outcome::empty;
     }
     void in_the_end() { RL_ASSERT(sleeper_seen || change_seen); }
 
-    enum { push, pop, pop_again, hand_back, close };
+    enum { push, pop, pop_again, requeue, close };
     const unsigned what = any_of(5);
-    number_ring<1> numbers{promisqs::single_sides{Single, Single}};
+    number_ring<1> numbers{promisqs::detail::single_roles{Single, Single}};
     participant me;
     participant other;
     claim mine;
@@ -294,7 +294,7 @@ struct one_of_two_sees_the_other_two : suite<one_of_two_sees_the_other_two, 2> {
             sleeper_seen = sleepers.load(std::memory_order_seq_cst) != 0;
         } else {
             sleepers.fetch_add(1, std::memory_order_seq_cst);
-            change_seen = numbers.ring.why_not_push_some(other, 2) != outcome::full;
+            change_seen = numbers.ring.resolve_push_some(other, 2) != outcome::full;
         }
     }
     void in_the_end() { RL_ASSERT(sleeper_seen || change_seen); }
@@ -307,7 +307,7 @@ struct one_of_two_sees_the_other_two : suite<one_of_two_sees_the_other_two, 2> {
     bool change_seen = false;
 };
 
-// A single producer pushes by plain stores while somebody closes; attachment.hpp does the same on the shared words.
+// A single producer pushes by plain stores while somebody closes; session.hpp does the same on the shared words.
 struct closed_against_a_single_producer : suite<closed_against_a_single_producer, 3> {
     void run(unsigned index) {
         if (index == 0) {
@@ -361,7 +361,7 @@ struct closed_against_a_single_producer : suite<closed_against_a_single_producer
         numbers.drain(consumer);
     }
 
-    number_ring<2> numbers{promisqs::single_sides{true, false}};
+    number_ring<2> numbers{promisqs::detail::single_roles{true, false}};
     participant producer;
     participant consumer;
     word closing;
@@ -369,7 +369,7 @@ struct closed_against_a_single_producer : suite<closed_against_a_single_producer
     bool ended = false;
 };
 
-// Declared sides, one to one: as between any others.
+// Declared roles, one to one: as between any others.
 template <std::uint64_t Capacity>
 struct single_sides_pass_messages : suite<single_sides_pass_messages<Capacity>, 2> {
     void run(unsigned index) {
@@ -387,7 +387,7 @@ struct single_sides_pass_messages : suite<single_sides_pass_messages<Capacity>, 
     }
     void in_the_end() { numbers.drain(everybody[1]); }
 
-    number_ring<Capacity> numbers{promisqs::single_sides{true, true}};
+    number_ring<Capacity> numbers{promisqs::detail::single_roles{true, true}};
     std::array<participant, 2> everybody;
 };
 
@@ -418,9 +418,9 @@ int main(int argc, char** argv) {
             "who changes something and who goes to sleep on it can't both miss the other", 200'000),
         random_runs<one_of_two_sees_the_other_two>("nor can they where it needs room for two", 100'000),
         random_runs<one_of_two_sees_the_other<true>>(
-            "nor can they where single sides change it, if both have a barrier", 50'000),
-        random_runs<single_sides_pass_messages<1>>("single sides pass messages through one slot", 50'000),
-        random_runs<single_sides_pass_messages<2>>("single sides pass messages through two slots", 50'000),
+            "nor can they where single roles change it, if both have a barrier", 50'000),
+        random_runs<single_sides_pass_messages<1>>("single roles pass messages through one slot", 50'000),
+        random_runs<single_sides_pass_messages<2>>("single roles pass messages through two slots", 50'000),
         random_runs<closed_against_a_single_producer>(
             "closed against a single producer, a queue takes nothing more, and who is told so has missed nothing",
             100'000),

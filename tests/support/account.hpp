@@ -156,8 +156,8 @@ public:
     ~position_reader() { ::close(file_); }
 
     [[nodiscard]] std::uint64_t next_push(std::uint64_t capacity) const {
-        namespace layout = promisqs::layout;
-        const promisqs::ticket_space tickets(capacity);
+        namespace layout = promisqs::detail::layout;
+        const promisqs::detail::ticket_space tickets(capacity);
         std::uint64_t tail = 0;
         const auto at = static_cast<::off_t>(layout::counters_offset + offsetof(layout::counters, tail));
         if (::pread(file_, &tail, sizeof tail, at) != sizeof tail) throw std::runtime_error("can't read the queue");

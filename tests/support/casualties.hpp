@@ -69,19 +69,19 @@ inline void has_full_capacity(number_queue& q) {
 }
 
 struct expected_report {
-    std::uint32_t reaped = 0;
-    std::uint64_t voided = 0;
+    std::uint32_t removed = 0;
+    std::uint64_t tombstones = 0;
     std::uint64_t to_redeliver = 0;
     std::uint64_t dropped = 0;
     std::uint32_t left = 0;
 };
 inline void recovers(number_queue& q, const expected_report& expected) {
     const auto report = q.recover();
-    CHECK(report.participants_reaped == expected.reaped);
-    CHECK(report.slots_voided == expected.voided);
+    CHECK(report.participants_removed == expected.removed);
+    CHECK(report.tombstones == expected.tombstones);
     CHECK(report.messages_to_redeliver == expected.to_redeliver);
     CHECK(report.messages_dropped == expected.dropped);
-    CHECK(report.left_for_later == expected.left);
+    CHECK(report.postponed == expected.left);
     CHECK_FALSE(report.in_progress_elsewhere);
 }
 

@@ -91,7 +91,7 @@ void kill_all_over(const scoped_name& name, const std::string& what, std::size_t
 /// Nobody takes part but those who are alive, `count` of them, and there is nothing left to be settled.
 inline void expect_only_the_living(numbered_queue& q, std::size_t count) {
     const auto report = q.recover();
-    expect(report.slots_voided + report.messages_to_redeliver + report.messages_dropped + report.left_for_later == 0,
+    expect(report.tombstones + report.messages_to_redeliver + report.messages_dropped + report.postponed == 0,
            "something was left to be recovered after all was well");
     const auto stats = q.stats();
     expect(stats.participants.size() == count,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <promisqs/segment.hpp>
+#include <promisqs/detail/os/segment.hpp>
 
 #include <unistd.h>
 

@@ -3,7 +3,7 @@
 
 // What a ring needs, in ordinary memory: for tests that start anywhere, plant anything, and step in between.
 
-#include <promisqs/ring.hpp>
+#include <promisqs/detail/protocol/ring.hpp>
 
 #include <atomic>
 #include <cstdint>
@@ -44,7 +44,7 @@ struct basic_slot {
 template <class Word>
 struct shared_words {
     shared_words(std::uint64_t capacity, std::uint64_t first_ticket) : slots(capacity) {
-        const promisqs::ticket_space tickets(capacity);
+        const promisqs::detail::ticket_space tickets(capacity);
         tail.store(first_ticket, std::memory_order_relaxed);
         head.store(first_ticket, std::memory_order_relaxed);
         std::uint64_t ticket = first_ticket;
@@ -55,8 +55,8 @@ struct shared_words {
 
     Word tail{};
     Word head{};
-    Word disturbances{};
-    Word calm_at{};
+    Word irregular_count{};
+    Word irregular_cleared_at{};
     std::vector<basic_slot<Word>> slots;
 };
 
@@ -67,8 +67,8 @@ public:
 
     [[nodiscard]] Word& tail() const noexcept { return shared_->tail; }
     [[nodiscard]] Word& head() const noexcept { return shared_->head; }
-    [[nodiscard]] Word& disturbances() const noexcept { return shared_->disturbances; }
-    [[nodiscard]] Word& calm_at() const noexcept { return shared_->calm_at; }
+    [[nodiscard]] Word& irregular_count() const noexcept { return shared_->irregular_count; }
+    [[nodiscard]] Word& irregular_cleared_at() const noexcept { return shared_->irregular_cleared_at; }
     [[nodiscard]] Word& stamp(std::uint64_t index) const { return shared_->slots.at(index).stamp; }
     [[nodiscard]] void* payload(std::uint64_t index) const { return &shared_->slots.at(index).element; }
     static void light_barrier() noexcept {}
@@ -79,9 +79,9 @@ private:
 
 struct participant {
     std::atomic<std::uint32_t> occupied{1};
-    std::atomic<std::uint64_t> push_intent{promisqs::layout::no_ticket};
+    std::atomic<std::uint64_t> push_intent{promisqs::detail::layout::no_ticket};
     std::atomic<std::uint64_t> push_count{1};
-    std::atomic<std::uint64_t> pop_intent{promisqs::layout::no_ticket};
+    std::atomic<std::uint64_t> pop_intent{promisqs::detail::layout::no_ticket};
     std::atomic<std::uint64_t> pop_count{1};
 };
 
@@ -89,24 +89,25 @@ struct participant {
 template <class Word = word>
 class number_ring {
 public:
-    using ring_type = promisqs::ring<plain_memory<Word>>;
+    using ring_type = promisqs::detail::ring<plain_memory<Word>>;
 
-    explicit number_ring(std::uint64_t capacity, std::uint64_t first_ticket = 0, promisqs::single_sides sides = {})
-        : shared(capacity, first_ticket), ring(plain_memory<Word>(shared), capacity, sides), tickets(capacity) {}
+    explicit number_ring(std::uint64_t capacity, std::uint64_t first_ticket = 0,
+                         promisqs::detail::single_roles roles = {})
+        : shared(capacity, first_ticket), ring(plain_memory<Word>(shared), capacity, roles), tickets(capacity) {}
 
-    promisqs::outcome push(participant& who, std::uint64_t number) const {
+    promisqs::detail::outcome push(participant& who, std::uint64_t number) const {
         const auto fill = [&](void* slot) { *static_cast<std::uint64_t*>(slot) = number; };
-        return ring.push_if_ready(who, fill) ? promisqs::outcome::ok : ring.why_not_push(who);
+        return ring.push_if_ready(who, fill) ? promisqs::detail::outcome::ok : ring.resolve_push(who);
     }
-    promisqs::outcome pop(participant& who, std::uint64_t& number) const {
+    promisqs::detail::outcome pop(participant& who, std::uint64_t& number) const {
         const auto use = [&](const void* slot) { number = *static_cast<const std::uint64_t*>(slot); };
-        return ring.pop_if_ready(who, use) ? promisqs::outcome::ok : ring.pop_otherwise(who, use);
+        return ring.pop_if_ready(who, use) ? promisqs::detail::outcome::ok : ring.pop_otherwise(who, use);
     }
-    promisqs::outcome peek(std::uint64_t& number) const { return ring.try_peek(&number, sizeof number); }
+    promisqs::detail::outcome peek(std::uint64_t& number) const { return ring.try_peek(&number, sizeof number); }
 
     shared_words<Word> shared;
     ring_type ring;
-    promisqs::ticket_space tickets;
+    promisqs::detail::ticket_space tickets;
 };
 
 }  // namespace promisqs_test

@@ -3,7 +3,10 @@
 
 // A shared memory object as bytes, for planting what other programs, other versions and dead creators leave.
 
-#include <promisqs/platform.hpp>
+#include <promisqs/detail/os/file.hpp>
+#include <promisqs/detail/os/futex.hpp>
+#include <promisqs/detail/os/memory.hpp>
+#include <promisqs/detail/os/process.hpp>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -29,7 +32,7 @@ public:
     [[nodiscard]] int descriptor() const noexcept { return file_; }
 
     [[nodiscard]] std::vector<std::byte> read() const {
-        std::vector<std::byte> bytes(static_cast<std::size_t>(promisqs::platform::size_of(file_)));
+        std::vector<std::byte> bytes(static_cast<std::size_t>(promisqs::detail::os::size_of(file_)));
         if (::pread(file_, bytes.data(), bytes.size(), 0) != static_cast<::ssize_t>(bytes.size())) {
             throw std::runtime_error("short read");
         }
@@ -49,8 +52,8 @@ public:
     }
 
     /// Takes a lock as another process would.
-    [[nodiscard]] bool lock(std::int64_t byte, promisqs::platform::lock_kind kind) const {
-        return promisqs::platform::lock_byte(file_, byte, kind) == 0;
+    [[nodiscard]] bool lock(std::int64_t byte, promisqs::detail::os::lock_kind kind) const {
+        return promisqs::detail::os::lock_byte(file_, byte, kind) == 0;
     }
 
 private:

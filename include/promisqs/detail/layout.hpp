@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <limits>
 
-namespace promisqs::layout {
+namespace promisqs::detail::layout {
 
 static_assert(std::endian::native == std::endian::little, "the shared layout is little-endian");
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free && sizeof(std::atomic<std::uint64_t>) == 8,
@@ -26,7 +26,7 @@ inline constexpr std::uint64_t max_alignment = 4096;
 inline constexpr std::uint64_t max_capacity = std::uint64_t{1} << 32;
 inline constexpr std::uint32_t max_participants = 65536;
 inline constexpr std::uint32_t most_deaths = 7;      // that a stamp counts
-inline constexpr std::uint32_t single_producer = 1;  // bits of single_sides
+inline constexpr std::uint32_t single_producer = 1;  // bits of single_roles
 inline constexpr std::uint32_t single_consumer = 2;
 inline constexpr std::uint64_t max_schema_size = std::uint64_t{1} << 20;
 inline constexpr std::uint64_t max_segment_size = std::uint64_t{1} << 47;
@@ -63,7 +63,7 @@ struct alignas(8) header_fields {  // what a reader checks
     std::uint64_t created_at;   // nanoseconds since 1970, for people
     std::uint32_t creator_pid;  // for people
     std::uint32_t max_deaths;
-    std::uint32_t single_sides;
+    std::uint32_t single_roles;
     std::uint32_t zero;
 };
 struct alignas(8) header {
@@ -83,30 +83,30 @@ static_assert(8 + offsetof(header_fields, participant_stride) == 76 &&
 static_assert(8 + offsetof(header_fields, schema_size) == 88 && 8 + offsetof(header_fields, schema_fingerprint) == 96);
 static_assert(8 + offsetof(header_fields, name_fingerprint) == 104 && 8 + offsetof(header_fields, segment_size) == 112);
 static_assert(8 + offsetof(header_fields, created_at) == 120 && 8 + offsetof(header_fields, creator_pid) == 128);
-static_assert(8 + offsetof(header_fields, max_deaths) == 132 && 8 + offsetof(header_fields, single_sides) == 136);
+static_assert(8 + offsetof(header_fields, max_deaths) == 132 && 8 + offsetof(header_fields, single_roles) == 136);
 static_assert(8 + offsetof(header_fields, zero) == 140 && offsetof(header, zero) == 144);
 
 //  256  tail            384  head            512  consumers' wait word    640  producers' wait word
-//  768  disturbances    776  calm at
-//  896  voided          904  redelivered     912  dropped
+//  768  irregular_count    776  calm at
+//  896  tombstones          904  redelivered     912  dropped
 //  920  head held       928  since           936  tail held               944  since
 // 1024  sole producer   1028  sole consumer    1032  zero, up to 1152
-struct held_position {
+struct stall_note {
     std::atomic<std::uint64_t> position;  // the ticket's number (that of the first message is 0) + 1; 0: none
     std::atomic<std::uint64_t> since;     // when somebody first found it held: nanoseconds of the steady clock
 };
 struct counters {
-    alignas(line) std::atomic<std::uint64_t> tail;            // the next push ticket; and whether it is closed
-    alignas(line) std::atomic<std::uint64_t> head;            // the next pop ticket
-    alignas(line) std::atomic<std::uint32_t> consumers_wait;  // consumers sleep on this word
-    alignas(line) std::atomic<std::uint32_t> producers_wait;  // producers sleep on this word
-    alignas(line) std::atomic<std::uint64_t> disturbances;    // voids and orphans, ever
-    std::atomic<std::uint64_t> calm_at;                       // up to which of them they are known to be gone
-    alignas(line) std::atomic<std::uint64_t> voided;          // tallies, for people
+    alignas(line) std::atomic<std::uint64_t> tail;             // the next push ticket; and whether it is closed
+    alignas(line) std::atomic<std::uint64_t> head;             // the next pop ticket
+    alignas(line) std::atomic<std::uint32_t> consumers_wait;   // consumers sleep on this word
+    alignas(line) std::atomic<std::uint32_t> producers_wait;   // producers sleep on this word
+    alignas(line) std::atomic<std::uint64_t> irregular_count;  // voids and orphans, ever
+    std::atomic<std::uint64_t> irregular_cleared_at;           // up to which of them they are known to be gone
+    alignas(line) std::atomic<std::uint64_t> tombstones;       // tallies, for people
     std::atomic<std::uint64_t> redelivered;
     std::atomic<std::uint64_t> dropped;
-    held_position head_held;  // for people
-    held_position tail_held;
+    stall_note head_stall;  // for people
+    stall_note tail_stall;
     alignas(
         line) std::atomic<std::uint32_t> sole_producer;  // of a declared single side: its entry's index + 1; 0: nobody
     std::atomic<std::uint32_t> sole_consumer;
@@ -117,13 +117,13 @@ inline constexpr std::size_t participants_offset = 1152;
 static_assert(offsetof(counters, tail) == 256 - counters_offset && offsetof(counters, head) == 384 - counters_offset);
 static_assert(offsetof(counters, consumers_wait) == 512 - counters_offset);
 static_assert(offsetof(counters, producers_wait) == 640 - counters_offset);
-static_assert(offsetof(counters, disturbances) == 768 - counters_offset);
-static_assert(offsetof(counters, calm_at) == 776 - counters_offset);
-static_assert(offsetof(counters, voided) == 896 - counters_offset);
+static_assert(offsetof(counters, irregular_count) == 768 - counters_offset);
+static_assert(offsetof(counters, irregular_cleared_at) == 776 - counters_offset);
+static_assert(offsetof(counters, tombstones) == 896 - counters_offset);
 static_assert(offsetof(counters, redelivered) == 904 - counters_offset);
 static_assert(offsetof(counters, dropped) == 912 - counters_offset);
-static_assert(offsetof(counters, head_held) == 920 - counters_offset);
-static_assert(offsetof(counters, tail_held) == 936 - counters_offset);
+static_assert(offsetof(counters, head_stall) == 920 - counters_offset);
+static_assert(offsetof(counters, tail_stall) == 936 - counters_offset);
 static_assert(offsetof(counters, sole_producer) == 1024 - counters_offset);
 static_assert(offsetof(counters, sole_consumer) == 1028 - counters_offset);
 static_assert(offsetof(counters, zero) == 1032 - counters_offset);
@@ -207,4 +207,4 @@ constexpr plan make_plan(std::uint64_t element_size, std::uint64_t element_align
     return result;
 }
 
-}  // namespace promisqs::layout
+}  // namespace promisqs::detail::layout

@@ -11,56 +11,25 @@
 #include <string_view>
 #include <type_traits>
 
-#include <promisqs/schema_fields.hpp>
+#include <promisqs/detail/schema/fields.hpp>
 
 #if __has_include(<boost/describe/members.hpp>)
 #include <boost/describe/members.hpp>
 #include <boost/mp11/algorithm.hpp>
 #endif
 
-namespace promisqs {
+namespace promisqs::detail {
 
-/// Gives a type a name and a version, to be compared in addition to its structure. Not given unless specialised:
-///
-///     template <>
-///     struct promisqs::schema_name<order> {
-///         static constexpr std::string_view name = "acme.order";
-///         static constexpr std::uint32_t version = 3;
-///     };
-///
-/// The specialisation must be seen before the first use of `schema_of`, and by all programs.
+/// What a user has said of T, beside its structure: `opaque`, whether T is not to be taken apart; `named`; and, if it is,
+/// `name` and `version`. Defined in element.hpp, from what users specialise.
 template <class T>
-struct schema_name;
+struct type_hints;
 
-/// Specialise as true to have T not taken apart: only its size and alignment, and its name if given, are compared.
-template <class T>
-inline constexpr bool treat_as_opaque = false;
-
-/// What a type looks like.
-struct schema {
-    /// The structure, with field names where they are known, and the names given by `schema_name`. For people.
+/// What make_schema() finds out; element.hpp explains it.
+struct schema_parts {
     std::string_view text;
-    /// Of the structure without any names; 0 if it is unknown.
     std::uint64_t fingerprint;
-    /// Of the name and version given by `schema_name`; 0 if none is given.
     std::uint64_t name_fingerprint;
-};
-
-/// Can memory written as one be read as the other? What is unknown on either side is not held against it: sizes and
-/// alignments are to be compared in addition.
-///
-/// \return          whether each fingerprint that both sides know is the same
-/// \par Throws      nothing
-[[nodiscard]] constexpr bool compatible(const schema& a, const schema& b) noexcept {
-    const auto agree = [](std::uint64_t x, std::uint64_t y) { return x == 0 || y == 0 || x == y; };
-    return agree(a.fingerprint, b.fingerprint) && agree(a.name_fingerprint, b.name_fingerprint);
-}
-
-namespace detail {
-
-template <class T>
-concept named = requires {
-    sizeof(schema_name<T>);
 };
 
 // C arrays and std::array alike.
@@ -206,7 +175,7 @@ enum class form { opaque, scalar, enumeration, array, aggregate };
 
 template <class T>
 consteval form form_of() {
-    if constexpr (treat_as_opaque<T>)
+    if constexpr (type_hints<T>::opaque)
         return form::opaque;
     else if constexpr (!kind<T>().empty())
         return form::scalar;
@@ -261,16 +230,16 @@ consteval bool is_plain_name(std::string_view name) {
 
 template <class T>
 constexpr void describe_name(schema_writer& out) {
-    static_assert(is_plain_name(schema_name<T>::name),
+    static_assert(is_plain_name(type_hints<T>::name),
                   "schema_name<T>::name must consist of letters, digits and any of _ . : -");
-    out.put(std::string_view(schema_name<T>::name));
+    out.put(std::string_view(type_hints<T>::name));
     out.put('#');
-    out.put(std::size_t{std::uint32_t{schema_name<T>::version}});
+    out.put(std::size_t{std::uint32_t{type_hints<T>::version}});
 }
 
 template <class T>
 constexpr void describe(schema_writer& out) {
-    if constexpr (named<T>)
+    if constexpr (type_hints<T>::named)
         if (out.with_names) {
             describe_name<T>(out);
             out.put(' ');
@@ -308,24 +277,15 @@ inline constexpr auto schema_text = [] {
 template <class T>
 consteval std::uint64_t name_fingerprint() {
     schema_writer name;
-    if constexpr (named<T>) describe_name<T>(name);
-    return named<T> ? name.fingerprint() : 0;
+    if constexpr (type_hints<T>::named) describe_name<T>(name);
+    return type_hints<T>::named ? name.fingerprint() : 0;
 }
 
 template <class T>
-consteval schema make_schema() {
+consteval schema_parts make_schema() {
     return {{schema_text<T>.data(), schema_text<T>.size()},
             is_known<T>() ? written<T>({}).fingerprint() : 0,
             name_fingerprint<T>()};
 }
 
-}  // namespace detail
-
-/// The schema of T, made at compile time. Const and volatile make no difference.
-///
-/// \tparam T       a trivially copyable type
-template <class T>
-requires std::is_trivially_copyable_v<T>
-inline constexpr schema schema_of = detail::make_schema<std::remove_cv_t<T>>();
-
-}  // namespace promisqs
+}  // namespace promisqs::detail

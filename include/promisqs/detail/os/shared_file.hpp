@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <promisqs/layout.hpp>
-#include <promisqs/platform.hpp>
-#include <promisqs/sides.hpp>
+#include <promisqs/detail/layout.hpp>
+#include <promisqs/detail/os/file.hpp>
+#include <promisqs/detail/os/futex.hpp>
+#include <promisqs/detail/os/memory.hpp>
+#include <promisqs/detail/os/process.hpp>
 
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
@@ -15,21 +16,7 @@
 // Of these a process must have only one, though its shared libraries hide what they can.
 #pragma GCC visibility push(default)
 
-namespace promisqs {
-
-/// What a thread knows of its participant entries, by the id of the file through which they are used: a small cache without
-/// a destructor, so that a look into it is all that a push pays.
-struct known_entry {
-    std::uint64_t file_id;
-    layout::participant* entry;
-    std::uint64_t idle_at;  // the ticket at which it last found nothing, or no room
-};
-struct known_entries_of_a_thread {
-    using table = std::array<known_entry, 8>;
-    std::array<table, 2> of_sides;  // a thread may have one side of a queue and not the other
-    [[nodiscard]] constexpr table& operator[](side which) noexcept { return of_sides[static_cast<std::size_t>(which)]; }
-};
-inline constinit thread_local known_entries_of_a_thread known_entries{};
+namespace promisqs::detail {
 
 /// The descriptor of a queue's file, its locks, and what becomes of them in a `fork`.
 ///
@@ -54,8 +41,8 @@ public:
         const std::lock_guard guard(process_mutex());
         (previous_ != nullptr ? previous_->next_ : first()) = next_;
         if (next_ != nullptr) next_->previous_ = previous_;
-        if (descriptor_ >= 0) platform::close(descriptor_);
-        if (observer_ >= 0) platform::close(observer_);
+        if (descriptor_ >= 0) os::close(descriptor_);
+        if (observer_ >= 0) os::close(observer_);
     }
 
     /// Takes over a descriptor, in the same critical section (`process_mutex`) as the call that opened it, so that no fork
@@ -77,18 +64,18 @@ public:
         return count;
     }
 
-    [[nodiscard]] int lock(std::int64_t byte, platform::lock_kind kind) noexcept {
-        return platform::lock_byte(descriptor_, byte, kind);
+    [[nodiscard]] int lock(std::int64_t byte, os::lock_kind kind) noexcept {
+        return os::lock_byte(descriptor_, byte, kind);
     }
     void unlock(std::int64_t byte) noexcept {
-        static_cast<void>(platform::lock_byte(descriptor_, byte, platform::lock_kind::none));
+        static_cast<void>(os::lock_byte(descriptor_, byte, os::lock_kind::none));
     }
 
     /// Counts this file among the queue's users, or no longer: the shared `users` lock of docs/layout.md.
     [[nodiscard]] int join() noexcept {
         const std::lock_guard guard(process_mutex());
         if (const int error = open_observer()) return error;
-        const int error = lock(layout::users_byte, platform::lock_kind::shared);
+        const int error = lock(layout::users_byte, os::lock_kind::shared);
         in_use_ = error == 0;
         if (id_ == 0) id_ = next_id()++;
         return error;
@@ -131,7 +118,7 @@ private:
         return next;
     }
     static int handlers() {
-        static const int once = platform::at_fork(&before_fork, &after_fork_in_parent, &after_fork_in_child);
+        static const int once = os::at_fork(&before_fork, &after_fork_in_parent, &after_fork_in_child);
         return once;
     }
     // Before there are threads: one that forks while another one first uses the library must find the handlers in place.
@@ -140,7 +127,7 @@ private:
     [[nodiscard]] int open_observer() noexcept {
         if (observer_ >= 0) return 0;
         if (descriptor_ < 0) return EBADF;
-        observer_ = platform::reopen(descriptor_);
+        observer_ = os::reopen(descriptor_);
         return lost_because_ = observer_ < 0 ? errno : 0;
     }
 
@@ -150,16 +137,16 @@ private:
         process_mutex().lock();
         for (shared_file* file = first(); file != nullptr; file = file->next_) {
             if (!file->in_use_) continue;
-            file->for_child_ = platform::reopen(file->descriptor_);
+            file->for_child_ = os::reopen(file->descriptor_);
             file->lost_because_ = file->for_child_ < 0 ? errno : 0;
             if (file->for_child_ < 0) continue;
-            static_cast<void>(platform::lock_byte(file->for_child_, layout::users_byte, platform::lock_kind::shared));
+            static_cast<void>(os::lock_byte(file->for_child_, layout::users_byte, os::lock_kind::shared));
         }
     }
 
     static void after_fork_in_parent() {
         for (shared_file* file = first(); file != nullptr; file = file->next_) {
-            if (file->for_child_ >= 0) platform::close(file->for_child_);
+            if (file->for_child_ >= 0) os::close(file->for_child_);
             file->for_child_ = -1;
         }
         process_mutex().unlock();
@@ -167,16 +154,14 @@ private:
 
     static void after_fork_in_child() {
         for (shared_file* file = first(); file != nullptr; file = file->next_) {
-            if (file->descriptor_ >= 0) platform::close(file->descriptor_);
+            if (file->descriptor_ >= 0) os::close(file->descriptor_);
             file->descriptor_ = file->for_child_;
             file->for_child_ = -1;
-            if (file->observer_ >= 0) platform::close(file->observer_);
+            if (file->observer_ >= 0) os::close(file->observer_);
             file->observer_ = -1;
             file->observing_.store(false, std::memory_order_relaxed);  // whoever did is not here
             if (file->in_use_) static_cast<void>(file->open_observer());
         }
-        // What this process knows about its threads' entries is its parent's. Only the thread that forked lives on here.
-        known_entries = {};
         ++forks();
         process_mutex().unlock();
     }
@@ -192,6 +177,6 @@ private:
     shared_file* previous_ = nullptr;
 };
 
-}  // namespace promisqs
+}  // namespace promisqs::detail
 
 #pragma GCC visibility pop

@@ -9,21 +9,21 @@
 // A side that is declared to have a single participant claims by a plain store: nobody else moves its counter, except that anybody may
 // close the queue; see [Q1].
 //
-// Nothing here knows the system, a clock, shared memory or an exception. `Memory` is as in ring_view.hpp, and has `light_barrier()`:
+// Nothing here knows the system, a clock, shared memory or an exception. `Memory` is as in ring_state.hpp, and has `light_barrier()`:
 // what the calling thread did before comes before what it does after it for everybody who has a heavy barrier in between. A
 // `Participant` has the atomic 64-bit words push_intent, push_count, pop_intent and pop_count.
 //
-// Looking at a ring without taking part is in ring_view.hpp.
+// Looking at a ring without taking part is in ring_state.hpp.
 
-#include <promisqs/layout.hpp>
-#include <promisqs/ring_view.hpp>
-#include <promisqs/sides.hpp>
-#include <promisqs/tickets.hpp>
+#include <promisqs/detail/layout.hpp>
+#include <promisqs/detail/protocol/ring_state.hpp>
+#include <promisqs/detail/protocol/role.hpp>
+#include <promisqs/detail/protocol/ticket.hpp>
 
 #include <atomic>
 #include <cstdint>
 
-namespace promisqs {
+namespace promisqs::detail {
 
 /// A ticket that is one's own, and the stamp that its slot has meanwhile.
 struct claim {
@@ -39,21 +39,21 @@ struct batch {
 };
 
 template <class Memory>
-class ring : public ring_view<Memory> {
-    using view = ring_view<Memory>;
+class ring : public ring_state<Memory> {
+    using view = ring_state<Memory>;
     using view::memory_;
     using view::space_;
 
 public:
-    using view::calm;
-    using view::count_disturbance;
+    using view::count_irregularity;
+    using view::in_order;
     using view::stamp_of;
 
-    constexpr ring(Memory memory, std::uint64_t capacity, single_sides sides = {}) noexcept
-        : view(memory, capacity), sides_(sides) {}
+    constexpr ring(Memory memory, std::uint64_t capacity, single_roles roles = {}) noexcept
+        : view(memory, capacity), roles_(roles) {}
 
     /// Pushes, if the slot at the tail is free and nobody else is faster; `fill(void*)` writes the element into it, between
-    /// claim and publish, and must not throw. After a false, `why_not_push` says what was in the way.
+    /// claim and publish, and must not throw. After a false, `resolve_push` says what was in the way.
     template <class Participant, class Fill>
     [[gnu::always_inline]] bool push_if_ready(Participant& me, Fill&& fill) const {
         const ring here = *this;
@@ -146,15 +146,15 @@ public:
     /// head is taken out of the way.
     template <class Participant>
     [[gnu::noinline]] outcome claim_otherwise(Participant& me, claim& mine) const {
-        const outcome result = why_not_pop(me);
+        const outcome result = resolve_pop(me);
         const bool nothing_there = result == outcome::empty || result == outcome::closed;
-        if (!nothing_there && result != outcome::busy) return result;
-        if (!calm() && claim_orphan(me, mine)) return outcome::ok;
+        if (!nothing_there && result != outcome::in_progress) return result;
+        if (!in_order() && claim_orphan(me, mine)) return outcome::ok;
         // What a consumer still holds may come back.
-        return result == outcome::closed && this->is_held_by_consumer() ? outcome::empty : result;
+        return result == outcome::closed && this->is_in_flight() ? outcome::empty : result;
     }
 
-    [[nodiscard]] const single_sides& sides() const noexcept { return sides_; }
+    [[nodiscard]] const single_roles& roles() const noexcept { return roles_; }
 
     [[nodiscard]] [[gnu::always_inline]] void* payload(const claim& mine) const noexcept {
         return memory_.payload(space_.index(mine.ticket));
@@ -169,8 +169,8 @@ public:
     /// Gives a claimed push up: its slot holds no message in this lap.
     void give_up(const claim& mine) const noexcept {
         // [P7] release, as [P4]; what the slot holds is of no use to anybody, but whoever frees it lets the next one write there.
-        stamp_of(mine.ticket).store(mine.stamp + make_stamp(0, slot_state::voided), std::memory_order_release);
-        count_disturbance();
+        stamp_of(mine.ticket).store(mine.stamp + make_stamp(0, slot_state::tombstone), std::memory_order_release);
+        count_irregularity();
     }
 
     /// Gives the slot of a popped message back: the message has been handed over.
@@ -182,23 +182,23 @@ public:
 
     /// Leaves a claimed message to somebody else.
     ///
-    /// \return  false: that has happened so often that it takes the recovery lock; see `hand_back_locked`
+    /// \return  false: that has happened so often that it takes the recovery lock; see `requeue_locked`
     template <class Participant>
-    [[nodiscard]] bool hand_back(Participant& me, const claim& mine) const noexcept {
-        const returned_state state(mine.stamp - space_.lap(mine.stamp));
-        if (!state.can_be_handed_back()) return false;
-        make_orphan(me, mine, state.after_hand_back());
+    [[nodiscard]] bool requeue(Participant& me, const claim& mine) const noexcept {
+        const delivery_state state(mine.stamp - space_.lap(mine.stamp));
+        if (!state.can_be_requeued()) return false;
+        make_orphan(me, mine, state.after_requeue());
         return true;
     }
     /// Likewise; the caller holds the recovery lock.
     template <class Participant>
-    void hand_back_locked(Participant& me, const claim& mine) const noexcept {
-        make_orphan(me, mine, returned_state(mine.stamp - space_.lap(mine.stamp)).after_many());
+    void requeue_locked(Participant& me, const claim& mine) const noexcept {
+        make_orphan(me, mine, delivery_state(mine.stamp - space_.lap(mine.stamp)).after_many());
     }
 
     /// Why a push was not ready. A void at the head that is in its way is taken out of it.
     template <class Participant>
-    [[nodiscard]] outcome why_not_push(Participant& me) const noexcept {
+    [[nodiscard]] outcome resolve_push(Participant& me) const noexcept {
         // [P0] acquire, pairs with [P3] of all earlier tickets: the slot's stamp, read next, is then not older than what the
         // claim of this slot in the lap before had seen. Relaxed would make an honest stale read look like corruption.
         const std::uint64_t tail = memory_.tail().load(std::memory_order_acquire);
@@ -208,37 +208,37 @@ public:
         // [P6] acquire (part of seq_cst), pairs with [P4] and [C3]: whoever brought the slot into a later state had moved `tail` before,
         // and the look at it below sees that. seq_cst: [W2].
         const std::uint64_t stamp = stamp_of(ticket).load(std::memory_order_seq_cst);
-        if (space_.says(stamp, ticket, slot_state::free)) return outcome::contended;  // it is by now
+        if (space_.is_stamp(stamp, ticket, slot_state::free)) return outcome::contended;  // it is by now
         if (!ticket_space::before(stamp, space_.lap(ticket))) {
             // Filled in this lap: whoever did claimed the ticket before, so `tail` has moved on.
             return memory_.tail().load(std::memory_order_relaxed) == tail ? outcome::corrupt : outcome::contended;
         }
         // The slot still belongs to the lap before.
         const std::uint64_t ticket_before = space_.previous_lap(ticket);
-        const returned_state state(stamp - space_.lap(ticket_before));
-        if (state.value() > returned_state::last) return outcome::corrupt;
+        const delivery_state state(stamp - space_.lap(ticket_before));
+        if (state.value() > delivery_state::last) return outcome::corrupt;
         if (state.is_orphan()) {
-            if (calm()) count_disturbance();  // whoever made it one may have died before it could
+            if (in_order()) count_irregularity();  // whoever made it one may have died before it could
             return outcome::full;
         }
         // If no consumer has claimed the full slot yet, the tickets from it up to here are `capacity`: at the instant of this
         // load, there is no room. By [P0], `head` is not behind that ticket, and nothing is read on the strength of it. seq_cst: [W2].
         const std::uint64_t head = memory_.head().load(std::memory_order_seq_cst);
         if (ticket_space::before(head, ticket_before)) return outcome::corrupt;
-        if (head != ticket_before) return outcome::busy;  // its consumer has not released it yet
-        if (space_.says(stamp, ticket_before, slot_state::full)) return outcome::full;
-        if (space_.says(stamp, ticket_before, slot_state::free)) return outcome::busy;  // not published
+        if (head != ticket_before) return outcome::in_progress;  // its consumer has not released it yet
+        if (space_.is_stamp(stamp, ticket_before, slot_state::full)) return outcome::full;
+        if (space_.is_stamp(stamp, ticket_before, slot_state::free)) return outcome::in_progress;  // not published
         // Retaken, before it was ever taken: by [P6], a head that was past it would be seen.
-        if (!space_.says(stamp, ticket_before, slot_state::voided)) return outcome::corrupt;
-        if (sides_.consumer) return outcome::full;  // only the consumer moves the head
+        if (!space_.is_stamp(stamp, ticket_before, slot_state::tombstone)) return outcome::corrupt;
+        if (roles_.consumer) return outcome::full;  // only the consumer moves the head
         take_void(me);
         return outcome::contended;
     }
 
     /// Why a push of `least` in a row was not ready.
     template <class Participant>
-    [[nodiscard]] outcome why_not_push_some(Participant& me, std::uint64_t least) const noexcept {
-        const outcome first = why_not_push(me);
+    [[nodiscard]] outcome resolve_push_some(Participant& me, std::uint64_t least) const noexcept {
+        const outcome first = resolve_push(me);
         if (first != outcome::contended) return first;
         // Relaxed: not older than what was found just now; an old one only makes it look again.
         const std::uint64_t tail = memory_.tail().load(std::memory_order_relaxed);
@@ -247,10 +247,10 @@ public:
         // The first that is not ready still belongs to the lap before, and, as above, nobody has claimed it yet; or it is in the way.
         const std::uint64_t ticket_before = space_.previous_lap(ticket);
         const std::uint64_t stamp = stamp_of(ticket).load(std::memory_order_seq_cst);
-        if (returned_state(stamp - space_.lap(ticket_before)).is_orphan()) return outcome::full;
+        if (delivery_state(stamp - space_.lap(ticket_before)).is_orphan()) return outcome::full;
         const std::uint64_t head = memory_.head().load(std::memory_order_seq_cst);
         if (!ticket_space::before(ticket_before, head)) return outcome::full;
-        return outcome::busy;
+        return outcome::in_progress;
     }
 
     /// Lets no ticket be claimed for a push any more.
@@ -273,7 +273,7 @@ private:
         // [P1] acquire, pairs with the consumer's release [C3]: once the slot reads free, the consumer has read its element.
         // Relaxed would let our bytes overtake its copy.
         const std::uint64_t stamp = here.stamp_of(ticket).load(std::memory_order_acquire);
-        if (!here.space_.says(stamp, ticket, slot_state::free)) [[unlikely]]
+        if (!here.space_.is_stamp(stamp, ticket, slot_state::free)) [[unlikely]]
             return false;
         mine = {ticket, stamp};
         return announce_and_advance_tail(here.memory_, me, ticket, after);
@@ -290,7 +290,7 @@ private:
         // [C1] acquire, pairs with [P4]: once the stamp says full, the producer's copy is visible here. Relaxed would let the
         // copy that follows read the previous lap's bytes.
         const std::uint64_t stamp = here.stamp_of(ticket).load(std::memory_order_acquire);
-        if (!here.space_.says(stamp, ticket, State)) [[unlikely]]
+        if (!here.space_.is_stamp(stamp, ticket, State)) [[unlikely]]
             return false;
         // [C4] release, pairs with recovery's acquire of the intent [R4]: as [P2], for the previous pop.
         me.pop_intent.store(ticket, std::memory_order_release);
@@ -317,7 +317,7 @@ private:
     }
 
     [[gnu::always_inline]] bool advance_tail(const Memory& memory, std::uint64_t ticket, std::uint64_t after) const {
-        if (sides_.producer) {
+        if (roles_.producer) {
             // [Q1] Whoever closes sets the bit in `tail`, has a heavy barrier, and looks at our intent. So either this look sees the
             // bit, or the intent is seen, and it is known that the store below may wipe the bit out: `close_single_producer`.
             memory.light_barrier();
@@ -333,7 +333,7 @@ private:
     }
 
     [[gnu::always_inline]] bool advance_head(const Memory& memory, std::uint64_t ticket, std::uint64_t after) const {
-        if (sides_.consumer) {
+        if (roles_.consumer) {
             memory.head().store(after, std::memory_order_release);  // [C2]
             return true;
         }
@@ -348,7 +348,7 @@ private:
         batch found{first, 0, first};
         for (std::uint64_t after{}; found.size < most && space_.step(found.after, after); ++found.size) {
             const std::uint64_t stamp = stamp_of(found.after).load(std::memory_order_acquire);
-            if (!space_.says(stamp, found.after, State)) break;
+            if (!space_.is_stamp(stamp, found.after, State)) break;
             found.after = after;
         }
         return found;
@@ -382,32 +382,32 @@ private:
     template <class Participant>
     void take_void(Participant& me) const noexcept {
         claim mine{};
-        if (claim_at_head<slot_state::voided>(*this, me, mine)) release(mine);
+        if (claim_at_head<slot_state::tombstone>(*this, me, mine)) release(mine);
     }
 
     // Claims the oldest orphan. False: there is none, or others were faster.
     template <class Participant>
     [[nodiscard]] bool claim_orphan(Participant& me, claim& mine) const noexcept {
         // [D3] acquire, pairs with [D1], as [D2].
-        const std::uint64_t counted = memory_.disturbances().load(std::memory_order_acquire);
+        const std::uint64_t counted = memory_.irregular_count().load(std::memory_order_acquire);
         bool all_gone = true;
         bool done = false;
         this->for_each_slot([&](std::uint64_t ticket, std::uint64_t stamp) {
-            const returned_state state(stamp - space_.lap(ticket));
-            if (space_.says(stamp, ticket, slot_state::voided)) all_gone = false;
+            const delivery_state state(stamp - space_.lap(ticket));
+            if (space_.is_stamp(stamp, ticket, slot_state::tombstone)) all_gone = false;
             if (!state.is_orphan()) return true;
             all_gone = false;
             done = retake(me, mine, ticket, stamp);
             return !done;
         });
         // Relaxed: it says nothing of what became of the slots later; what did so was counted again.
-        if (all_gone) memory_.calm_at().store(counted, std::memory_order_relaxed);
+        if (all_gone) memory_.irregular_cleared_at().store(counted, std::memory_order_relaxed);
         return done;
     }
 
     template <class Participant>
     [[nodiscard]] bool retake(Participant& me, claim& mine, std::uint64_t ticket, std::uint64_t stamp) const noexcept {
-        const std::uint64_t retaken = space_.lap(ticket) + returned_state(stamp - space_.lap(ticket)).retaken().value();
+        const std::uint64_t retaken = space_.lap(ticket) + delivery_state(stamp - space_.lap(ticket)).retaken().value();
         mine = {ticket, retaken};
         me.pop_intent.store(ticket, std::memory_order_release);  // [C6] as [C4]
         // [C7] release, pairs with recovery's acquire of the stamp [R1]: who sees it retaken sees the intent. Acquire: the
@@ -421,33 +421,33 @@ private:
     }
 
     template <class Participant>
-    void make_orphan(Participant& me, const claim& mine, returned_state state) const noexcept {
+    void make_orphan(Participant& me, const claim& mine, delivery_state state) const noexcept {
         // [C9] release: our reads of the element are over before somebody else frees the slot; and who finds the orphan sees the
         // element, as we did.
         stamp_of(mine.ticket).store(space_.lap(mine.ticket) + state.value(), std::memory_order_release);
-        count_disturbance();
+        count_irregularity();
         // The ticket can be claimed again: as long as it stands here, we would be taken for its owner, and if that one died,
         // nobody could be sure of it. Last, so that whoever finds us dead before makes up for the count.
         me.pop_intent.store(layout::no_ticket, std::memory_order_release);  // [C11] as [C5]
     }
 
     template <class Participant>
-    [[nodiscard]] outcome why_not_pop(Participant& me) const noexcept {
+    [[nodiscard]] outcome resolve_pop(Participant& me) const noexcept {
         // [C0] acquire, pairs with the claims [C2] of all earlier tickets, whose owners had seen those tickets pushed: a tail
         // read later is not behind this head, and the slot's stamp not older than the lap before.
         const std::uint64_t ticket = memory_.head().load(std::memory_order_acquire);
         if (!space_.valid(ticket)) return outcome::corrupt;
         // Acquire, as [P6], for `head`.
         const std::uint64_t stamp = stamp_of(ticket).load(std::memory_order_acquire);
-        if (space_.says(stamp, ticket, slot_state::full)) return outcome::contended;  // it is by now
-        if (space_.says(stamp, ticket, slot_state::voided)) {
+        if (space_.is_stamp(stamp, ticket, slot_state::full)) return outcome::contended;  // it is by now
+        if (space_.is_stamp(stamp, ticket, slot_state::tombstone)) {
             take_void(me);
             return outcome::contended;
         }
-        return this->why_not_full(ticket, ticket, stamp);
+        return this->resolve_not_full(ticket, ticket, stamp);
     }
 
-    single_sides sides_;
+    single_roles roles_;
 };
 
-}  // namespace promisqs
+}  // namespace promisqs::detail

@@ -4,13 +4,14 @@
 // Looking at a ring without taking part in it. The words used here are explained in tickets.hpp. `Memory` says where the words and
 // bytes are:
 //   tail(), head()              atomic 64-bit counters      stamp(index)     atomic 64-bit stamp of a slot
-//   disturbances(), calm_at()   atomic 64-bit counters      payload(index)   void*, where its element lies
+//   irregular_count(), irregular_cleared_at()   atomic 64-bit counters      payload(index)   void*, where its element lies
 //
 // A void or an orphan is a disturbance. As long as there is none, the messages are what lies between `head` and `tail`, and
-// nobody looks any further. `disturbances` counts them, each after it is there; `calm_at` is the count up to which somebody
+// nobody looks any further. `irregular_count` counts them, each after it is there; `irregular_cleared_at` is the count up to which somebody
 // has looked through all slots and found them gone.
 
-#include <promisqs/tickets.hpp>
+#include <promisqs/detail/protocol/delivery_state.hpp>
+#include <promisqs/detail/protocol/ticket.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -18,7 +19,19 @@
 #include <cstdint>
 #include <cstring>
 
-namespace promisqs {
+namespace promisqs::detail {
+
+/// What one attempt on the ring came to.
+enum class outcome {
+    ok,
+    full,
+    empty,
+    closed,
+    contended,    // somebody else was faster: try again at once
+    in_progress,  // the position is held by somebody in the middle of an operation: wait a little
+    timed_out,
+    corrupt  // the shared words hold what no participant ever writes
+};
 
 // Copies bytes that a producer may overwrite meanwhile; the caller finds out, and throws the copy away. Each load is an
 // acquire, so that none of them can come after the caller's second look at the stamp. The race is meant: hence no
@@ -41,19 +54,19 @@ copy_while_shared(void* to, const void* from, std::size_t size) noexcept {
 }
 
 template <class Memory>
-class ring_view {
+class ring_state {
 public:
-    constexpr ring_view(Memory memory, std::uint64_t capacity) noexcept : memory_(memory), space_(capacity) {}
+    constexpr ring_state(Memory memory, std::uint64_t capacity) noexcept : memory_(memory), space_(capacity) {}
 
     /// One attempt to copy the message that a pop would get, without taking it. On `ok`, `out` holds it whole; otherwise
     /// anything.
     outcome try_peek(void* out, std::size_t element_size) const noexcept {
         const outcome result = peek_from_head(out, element_size);
         const bool nothing_there = result == outcome::empty || result == outcome::closed;
-        if ((!nothing_there && result != outcome::busy) || calm()) return result;
+        if ((!nothing_there && result != outcome::in_progress) || in_order()) return result;
         outcome found = result;
         for_each_slot([&](std::uint64_t ticket, std::uint64_t stamp) {
-            if (!returned_state(stamp - space_.lap(ticket)).is_orphan()) return true;
+            if (!delivery_state(stamp - space_.lap(ticket)).is_orphan()) return true;
             found = copy_message(out, ticket, stamp, element_size);
             return false;
         });
@@ -63,7 +76,7 @@ public:
     /// How many messages wait, 0 to capacity: exact when nobody works; else messages pushed and popped during the call may or
     /// may not be counted.
     [[nodiscard]] std::uint64_t size() const noexcept {
-        if (!calm()) return count_messages();
+        if (!in_order()) return count_messages();
         // [S1] acquire, pairs with [C2]: the tail read next is not behind this head. That one is relaxed: it is only a number.
         const std::uint64_t head = memory_.head().load(std::memory_order_acquire);
         const std::uint64_t tail = space_.ticket_of(memory_.tail().load(std::memory_order_relaxed));
@@ -80,11 +93,11 @@ public:
         const std::uint64_t tail = space_.ticket_of(memory_.tail().load(std::memory_order_acquire));
         const std::uint64_t head = memory_.head().load(std::memory_order_relaxed);
         const bool no_ticket_left = !ticket_space::before(tail, space_.next_lap(head));
-        if (calm() || !space_.valid(tail)) return no_ticket_left;
+        if (in_order() || !space_.valid(tail)) return no_ticket_left;
         const std::uint64_t lap = space_.lap(space_.previous_lap(tail));
         const std::uint64_t stamp =
             stamp_of(tail).load(std::memory_order_relaxed);  // nothing is read on the strength of it
-        return returned_state(stamp - lap).is_orphan() ||
+        return delivery_state(stamp - lap).is_orphan() ||
                (no_ticket_left && stamp == make_stamp(lap, slot_state::full));
     }
 
@@ -95,18 +108,18 @@ public:
     }
 
     /// Whether there is neither a void nor an orphan.
-    [[nodiscard]] bool calm() const noexcept {
-        // Relaxed `calm_at`: nothing is read on the strength of it. [D2] acquire (part of seq_cst), pairs with [D1]: a slot looked at
+    [[nodiscard]] bool in_order() const noexcept {
+        // Relaxed `irregular_cleared_at`: nothing is read on the strength of it. [D2] acquire (part of seq_cst), pairs with [D1]: a slot looked at
         // from here on is not older than what was counted. seq_cst: [W2].
-        return memory_.disturbances().load(std::memory_order_seq_cst) ==
-               memory_.calm_at().load(std::memory_order_relaxed);
+        return memory_.irregular_count().load(std::memory_order_seq_cst) ==
+               memory_.irregular_cleared_at().load(std::memory_order_relaxed);
     }
 
     /// Says that there is a void or an orphan, after it is there.
-    void count_disturbance() const noexcept {
+    void count_irregularity() const noexcept {
         // [D1] release (part of seq_cst), pairs with [D2]: whoever sees the count finds the void or orphan, or what became of it.
         // seq_cst: [W1].
-        memory_.disturbances().fetch_add(1, std::memory_order_seq_cst);
+        memory_.irregular_count().fetch_add(1, std::memory_order_seq_cst);
     }
 
     [[nodiscard]] constexpr const ticket_space& space() const noexcept { return space_; }
@@ -117,7 +130,8 @@ public:
 
 protected:
     // Why the slot at a ticket, at the head or behind voids from there on, is neither full nor void.
-    [[nodiscard]] outcome why_not_full(std::uint64_t head, std::uint64_t ticket, std::uint64_t stamp) const noexcept {
+    [[nodiscard]] outcome resolve_not_full(std::uint64_t head, std::uint64_t ticket,
+                                           std::uint64_t stamp) const noexcept {
         const std::uint64_t free = make_stamp(space_.lap(ticket), slot_state::free);
         if (ticket_space::before(free, stamp)) {
             // Past full: whoever took it claimed the ticket before, so `head` has moved on.
@@ -132,7 +146,7 @@ protected:
         if (ticket_space::before(next_push, ticket)) return outcome::corrupt;
         // Claimed. Older than free can then only be what was read before the claim; more than a lap away, only the head.
         const bool too_far = ticket_space::before(space_.next_lap(head), next_push);
-        if (!too_far && stamp == free) return outcome::busy;
+        if (!too_far && stamp == free) return outcome::in_progress;
         const bool changed = stamp_of(ticket).load(std::memory_order_relaxed) != stamp ||
                              memory_.head().load(std::memory_order_relaxed) != head;
         return changed ? outcome::contended : outcome::corrupt;
@@ -154,28 +168,28 @@ protected:
     }
 
     [[nodiscard]] std::uint64_t count_messages() const noexcept {
-        const std::uint64_t counted = memory_.disturbances().load(std::memory_order_acquire);  // [D5] as [D3]
-        const std::uint64_t head = memory_.head().load(std::memory_order_relaxed);             // it is only a number
+        const std::uint64_t counted = memory_.irregular_count().load(std::memory_order_acquire);  // [D5] as [D3]
+        const std::uint64_t head = memory_.head().load(std::memory_order_relaxed);                // it is only a number
         std::uint64_t messages = 0;
         bool all_gone = true;
         for_each_slot([&](std::uint64_t ticket, std::uint64_t stamp) {
-            const bool orphan = returned_state(stamp - space_.lap(ticket)).is_orphan();
-            const bool full = space_.says(stamp, ticket, slot_state::full);
-            if (orphan || space_.says(stamp, ticket, slot_state::voided)) all_gone = false;
+            const bool orphan = delivery_state(stamp - space_.lap(ticket)).is_orphan();
+            const bool full = space_.is_stamp(stamp, ticket, slot_state::full);
+            if (orphan || space_.is_stamp(stamp, ticket, slot_state::tombstone)) all_gone = false;
             if (orphan || (full && !ticket_space::before(ticket, head))) ++messages;
             return true;
         });
-        if (all_gone) memory_.calm_at().store(counted, std::memory_order_relaxed);
+        if (all_gone) memory_.irregular_cleared_at().store(counted, std::memory_order_relaxed);
         return messages;
     }
 
     // Whether a consumer has claimed a message, and not released it yet.
-    [[nodiscard]] bool is_held_by_consumer() const noexcept {
+    [[nodiscard]] bool is_in_flight() const noexcept {
         bool held = false;
         for_each_slot([&](std::uint64_t ticket, std::uint64_t stamp) {
-            const returned_state state(stamp - space_.lap(ticket));
+            const delivery_state state(stamp - space_.lap(ticket));
             // The head is at the tail, and no ticket is claimed any more: what is still full has a consumer.
-            held = state.is_retaken() || state.is_orphan() || space_.says(stamp, ticket, slot_state::full);
+            held = state.is_retaken() || state.is_orphan() || space_.is_stamp(stamp, ticket, slot_state::full);
             return !held;
         });
         return held;
@@ -192,8 +206,8 @@ private:
             if (!space_.valid(ticket)) return outcome::corrupt;
             // [K1] acquire, pairs with [P4]: the element is whole.
             const std::uint64_t stamp = stamp_of(ticket).load(std::memory_order_acquire);
-            if (space_.says(stamp, ticket, slot_state::voided)) continue;
-            if (!space_.says(stamp, ticket, slot_state::full)) return why_not_full(head, ticket, stamp);
+            if (space_.is_stamp(stamp, ticket, slot_state::tombstone)) continue;
+            if (!space_.is_stamp(stamp, ticket, slot_state::full)) return resolve_not_full(head, ticket, stamp);
             return copy_message(out, ticket, stamp, element_size);
         }
         return closed() ? outcome::closed : outcome::empty;  // nothing but voids
@@ -209,4 +223,4 @@ private:
     }
 };
 
-}  // namespace promisqs
+}  // namespace promisqs::detail

@@ -17,16 +17,16 @@
 //   retaken      an orphan that a consumer has claimed
 //   closed       no more messages are to come: a bit of `tail`, so that no push needs to look for it
 
-#include <promisqs/layout.hpp>
+#include <promisqs/detail/layout.hpp>
 
 #include <algorithm>
 #include <bit>
 #include <cstdint>
 
-namespace promisqs {
+namespace promisqs::detail {
 
 /// The states of a slot within a lap, in the order in which they come; beyond them are those of messages that came back.
-enum class slot_state : std::uint64_t { free = 0, full = 1, voided = 2 };
+enum class slot_state : std::uint64_t { free = 0, full = 1, tombstone = 2 };
 
 /// The arithmetic of tickets and stamps, for one capacity. A ticket is its lap in the high bits and its index in the low
 /// ones, so that both come without a division. A stamp is the lap in the same high bits, and its state in the low 8.
@@ -71,7 +71,7 @@ public:
     }
 
     /// Whether a stamp is the one that the slot of `ticket` has in this state; in fewer steps than it takes to make that stamp.
-    [[nodiscard]] constexpr bool says(std::uint64_t stamp, std::uint64_t ticket, slot_state state) const noexcept {
+    [[nodiscard]] constexpr bool is_stamp(std::uint64_t stamp, std::uint64_t ticket, slot_state state) const noexcept {
         return stamp + index(ticket) == ticket + static_cast<std::uint64_t>(state);
     }
 
@@ -105,66 +105,4 @@ constexpr std::uint64_t make_stamp(std::uint64_t lap, slot_state state) noexcept
     return lap + static_cast<std::uint64_t>(state);
 }
 
-/// The state of a message that is to be delivered again, or is being so: how many consumers died with it, how often it was
-/// handed back since the last death, and whether somebody has it now:
-///
-///     state = deaths × 32 + handed back × 2 + (taken ? 1 : 0)
-///
-/// `full` is, in this reading, a message that came back never: so a consumer that has claimed one treats both alike.
-class returned_state {
-public:
-    static constexpr std::uint64_t most_deaths = layout::most_deaths;
-    static constexpr std::uint64_t most_hand_backs = 15;
-    static constexpr std::uint64_t last = 255;
-
-    /// \param state  the low bits of a stamp, up to `last`
-    explicit constexpr returned_state(std::uint64_t state) noexcept : state_(state) {}
-
-    [[nodiscard]] constexpr std::uint64_t value() const noexcept { return state_; }
-    [[nodiscard]] constexpr std::uint64_t deaths() const noexcept { return state_ >> 5; }
-    [[nodiscard]] constexpr std::uint64_t hand_backs() const noexcept { return (state_ >> 1) & most_hand_backs; }
-    [[nodiscard]] constexpr bool is_orphan() const noexcept {
-        return state_ > 2 && state_ <= last && (state_ & 1) == 0;
-    }
-    [[nodiscard]] constexpr bool is_retaken() const noexcept {
-        return state_ > 2 && state_ <= last && (state_ & 1) == 1;
-    }
-    /// Of an orphan: once a consumer has claimed it.
-    [[nodiscard]] constexpr returned_state retaken() const noexcept { return returned_state(state_ | 1); }
-
-    /// The orphan after the death of its consumer.
-    [[nodiscard]] constexpr returned_state after_death() const noexcept {
-        return deaths() < most_deaths ? orphan(deaths() + 1, 0) : after_many();
-    }
-    /// Whether the state still grows when the consumer hands the message back.
-    [[nodiscard]] constexpr bool can_be_handed_back() const noexcept { return hand_backs() < most_hand_backs; }
-    /// The orphan after it did; `can_be_handed_back`.
-    [[nodiscard]] constexpr returned_state after_hand_back() const noexcept {
-        return orphan(deaths(), std::max<std::uint64_t>(hand_backs() + 1, 2));
-    }
-    /// The orphan to which the state goes when it can't grow any more. It does so only under the recovery lock, so that nobody
-    /// is between looking at the state and acting on it, for whom it must not come again. (A consumer that is about to take
-    /// the orphan may be: to it, one is as good as the other.)
-    [[nodiscard]] constexpr returned_state after_many() const noexcept { return orphan(deaths(), 2); }
-
-private:
-    static constexpr returned_state orphan(std::uint64_t deaths, std::uint64_t hand_backs) noexcept {
-        return returned_state(deaths << 5 | hand_backs << 1);
-    }
-
-    std::uint64_t state_;
-};
-
-/// What one attempt on the ring came to.
-enum class outcome {
-    ok,
-    full,
-    empty,
-    closed,
-    contended,  // somebody else was faster: try again at once
-    busy,       // the position is held by somebody in the middle of an operation: wait a little
-    timed_out,
-    corrupt  // the shared words hold what no participant ever writes
-};
-
-}  // namespace promisqs
+}  // namespace promisqs::detail

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <promisqs/platform.hpp>
+#include <promisqs/detail/os/file.hpp>
+#include <promisqs/detail/os/futex.hpp>
+#include <promisqs/detail/os/memory.hpp>
+#include <promisqs/detail/os/process.hpp>
 
-namespace promisqs {
+namespace promisqs::detail {
 
 /// Waits a little longer each time: first on the processor, then by letting others run, at last asleep. For riding out
 /// somebody who is in the middle of an operation, which takes nanoseconds unless that thread was interrupted.
@@ -11,11 +14,11 @@ class backoff {
 public:
     [[gnu::noinline, gnu::cold]] void operator()() noexcept {
         if (rounds_ < spins) {
-            for (unsigned i = 0; i < (1U << (rounds_ / 8)); ++i) platform::pause();
+            for (unsigned i = 0; i < (1U << (rounds_ / 8)); ++i) os::pause();
         } else if (rounds_ < spins + yields) {
-            platform::yield();
+            os::yield();
         } else {
-            platform::nap();
+            os::nap();
             return;
         }
         ++rounds_;
@@ -30,4 +33,4 @@ private:
     unsigned rounds_ = 0;
 };
 
-}  // namespace promisqs
+}  // namespace promisqs::detail

@@ -13,13 +13,15 @@
 //     has it, looks whether the name still leads here, and starts over if not. Who closes gives the lock up and then tries
 //     for an exclusive one: who gets that is the last, and removes the name.
 
+#include <promisqs/detail/layout.hpp>
+#include <promisqs/detail/lifecycle/validation.hpp>
+#include <promisqs/detail/os/file.hpp>
+#include <promisqs/detail/os/futex.hpp>
+#include <promisqs/detail/os/memory.hpp>
+#include <promisqs/detail/os/process.hpp>
+#include <promisqs/detail/os/segment.hpp>
 #include <promisqs/error.hpp>
-#include <promisqs/layout.hpp>
 #include <promisqs/options.hpp>
-#include <promisqs/platform.hpp>
-#include <promisqs/segment.hpp>
-#include <promisqs/slot_memory.hpp>
-#include <promisqs/validation.hpp>
 
 #include <atomic>
 #include <cerrno>
@@ -30,9 +32,7 @@
 #include <string>
 #include <utility>
 
-namespace promisqs {
-
-namespace detail {
+namespace promisqs::detail {
 
 /// How long create, open and remove wait, without seeing any progress, for somebody who is building or removing the same
 /// queue; and how long they give a creator that has made the object but not locked it. In nanoseconds.
@@ -44,12 +44,12 @@ class deadline {
 public:
     explicit deadline(std::uint64_t nanoseconds) noexcept : length_(nanoseconds) { restart(); }
 
-    void restart() noexcept { end_ = platform::steady_clock() + length_; }
+    void restart() noexcept { end_ = os::steady_clock() + length_; }
 
     /// Waits a little. False: the time is over.
     [[nodiscard]] bool wait() const noexcept {
-        if (platform::steady_clock() >= end_) return false;
-        platform::nap();
+        if (os::steady_clock() >= end_) return false;
+        os::nap();
         return true;
     }
 
@@ -71,9 +71,9 @@ enum class condition { finished, unfinished, empty, foreign };
 inline condition examine(const segment& object) {
     const int file = object.file().descriptor();
     std::uint64_t word = 0;
-    if (!platform::is_regular(file)) return condition::foreign;
-    if (platform::size_of(file) == 0) return condition::empty;
-    if (!platform::read_word(file, word)) return condition::foreign;
+    if (!os::is_regular(file)) return condition::foreign;
+    if (os::size_of(file) == 0) return condition::empty;
+    if (!os::read_word(file, word)) return condition::foreign;
     if (word == layout::unfinished_magic) return condition::unfinished;
     return word == layout::magic ? condition::finished : condition::foreign;
 }
@@ -81,7 +81,7 @@ inline condition examine(const segment& object) {
 [[noreturn]] inline void raise_foreign(const segment& object) {
     throw queue_error(errc::not_a_queue, object.name(),
                       "expected a promisqs queue, found a shared memory object of " +
-                          text_of(static_cast<std::uint64_t>(platform::size_of(object.file().descriptor()))) +
+                          text_of(static_cast<std::uint64_t>(os::size_of(object.file().descriptor()))) +
                           " bytes that does not begin like one; use another name, or have its owner remove it");
 }
 
@@ -94,7 +94,7 @@ inline condition examine(const segment& object) {
 /// Locks the object for building it, or for removing its name (rule 1). False: somebody else is at it, or the name leads
 /// elsewhere by now.
 inline bool try_seize(const segment& object) {
-    if (!object.try_lock(layout::initialising_byte, platform::lock_kind::exclusive)) return false;
+    if (!object.try_lock(layout::initialising_byte, os::lock_kind::exclusive)) return false;
     if (object.is_named()) return true;
     object.file().unlock(layout::initialising_byte);
     return false;
@@ -116,7 +116,7 @@ public:
     explicit unfinished_objects(bool replace) noexcept : replace_(replace) {}
 
     void deal_with(const segment& object, condition state, bool locked, deadline& limit) {
-        const std::int64_t size = platform::size_of(object.file().descriptor());
+        const std::int64_t size = os::size_of(object.file().descriptor());
         if (locked) {
             if (size != size_) limit.restart();  // its creator is getting on
             size_ = size;
@@ -154,7 +154,7 @@ inline std::optional<segment> find_finished(const std::string& name, bool replac
         auto found = segment::find(name);
         if (!found) return std::nullopt;
         // The lock first: whoever lets go of it after this look has finished the object before the next one.
-        const bool locked = platform::byte_is_locked(found->file().descriptor(), layout::initialising_byte);
+        const bool locked = os::byte_is_locked(found->file().descriptor(), layout::initialising_byte);
         const auto state = examine(*found);
         if (state == condition::finished) return found;
         if (state == condition::foreign) raise_foreign(*found);
@@ -164,7 +164,7 @@ inline std::optional<segment> find_finished(const std::string& name, bool replac
 
 /// Maps a finished object and checks its header, of which it returns the copy that was checked.
 inline std::pair<layout::header_fields, checked_header> map_finished(segment& object, huge_pages huge) {
-    const auto size = static_cast<std::uint64_t>(platform::size_of(object.file().descriptor()));
+    const auto size = static_cast<std::uint64_t>(os::size_of(object.file().descriptor()));
     if (size < layout::participants_offset) {
         throw queue_error(errc::corrupt, object.name(),
                           "expected at least " + text_of(layout::participants_offset) + " bytes, found " +
@@ -184,16 +184,13 @@ inline void close(const segment& object, lifetime life) noexcept {
     object.file().part();
     if (life == lifetime::keep) return;
     // This lock is held until the descriptor is closed: an opener must not come in before the name is gone.
-    if (object.file().lock(layout::users_byte, platform::lock_kind::exclusive) != 0) return;
+    if (object.file().lock(layout::users_byte, os::lock_kind::exclusive) != 0) return;
     // Somebody may hold the other one for an instant, to see whether the object was abandoned, or to remove it.
-    for (const deadline limit(grace);
-         object.file().lock(layout::initialising_byte, platform::lock_kind::exclusive) != 0;) {
+    for (const deadline limit(grace); object.file().lock(layout::initialising_byte, os::lock_kind::exclusive) != 0;) {
         if (!limit.wait()) return;
     }
     if (object.is_named()) object.unlink();
 }
-
-}  // namespace detail
 
 /// A queue's segment that this process uses, and the checked copy of its header; closed with the object's end.
 class joined_segment {
@@ -204,7 +201,7 @@ public:
         : object_(std::move(other.object_)), header_(other.header_), open_(std::exchange(other.open_, false)) {}
     joined_segment& operator=(joined_segment&&) = delete;
     ~joined_segment() {
-        if (open_) detail::close(object_, header_.life);
+        if (open_) close(object_, header_.life);
     }
 
     [[nodiscard]] const segment& object() const noexcept { return object_; }
@@ -215,8 +212,6 @@ private:
     checked_header header_;
     bool open_ = true;
 };
-
-namespace detail {
 
 /// Joins the users of an object. False: its name is gone, or going: start over.
 inline bool try_join(const segment& object) {
@@ -265,10 +260,10 @@ inline void write_header(layout::header& header, const element_description& elem
     fields.schema_fingerprint = element.type.fingerprint;
     fields.name_fingerprint = element.type.name_fingerprint;
     fields.segment_size = plan.segment_size;
-    fields.created_at = platform::wall_clock();
-    fields.creator_pid = platform::process_id();
+    fields.created_at = os::wall_clock();
+    fields.creator_pid = os::process_id();
     fields.max_deaths = wanted.max_deaths;
-    fields.single_sides = single_sides{wanted.single_producer, wanted.single_consumer}.bits();
+    fields.single_roles = single_roles_of(wanted);
 }
 
 /// Makes an empty object a queue. The caller holds the `initialising` byte.
@@ -303,16 +298,18 @@ inline std::optional<joined_segment> try_create(const std::string& name, const e
         throw;
     }
     made->file().unlock(layout::initialising_byte);
-    const single_sides sides{wanted.single_producer, wanted.single_consumer};
-    const checked_header header{capacity,    element.size, wanted.participants, wanted.max_deaths, sides,
-                                wanted.life, plan};
+    const checked_header header{
+        capacity, element.size, wanted.participants, wanted.max_deaths, single_roles_of(wanted), wanted.life, plan};
     return joined_segment(std::move(*made), header);
 }
 
-[[noreturn]] inline void refuse_to_create(segment& found) {
+/// Counts the messages that wait in a queue. Handed in, because nothing here knows the ring.
+using message_counter = std::uint64_t (*)(const segment& object, const checked_header& header);
+
+[[noreturn]] inline void refuse_to_create(segment& found, message_counter count) {
     const auto header = map_finished(found, huge_pages::never).second;
-    const std::uint64_t waiting = ring_of(found, header).size();
-    const bool used = platform::byte_is_locked(found.file().descriptor(), layout::users_byte);
+    const std::uint64_t waiting = count(found, header);
+    const bool used = os::byte_is_locked(found.file().descriptor(), layout::users_byte);
     throw queue_error(errc::already_exists, found.name(),
                       "expected no queue of this name, found one of capacity " + text_of(header.capacity) + ", with " +
                           text_of(header.element_size) + " bytes an element, messages waiting: " + text_of(waiting) +
@@ -320,16 +317,14 @@ inline std::optional<joined_segment> try_create(const std::string& name, const e
                           "; open it (open, open_or_create), or remove it first");
 }
 
-}  // namespace detail
-
 /// Creates a queue's segment; it must not exist.
 inline joined_segment create_segment(const std::string& name, const element_description& element,
-                                     std::uint64_t capacity, const options& wanted) {
-    const auto plan = detail::check_request(name, element, capacity, wanted);
-    detail::deadline limit(detail::patience);
+                                     std::uint64_t capacity, const options& wanted, message_counter count) {
+    const auto plan = check_request(name, element, capacity, wanted);
+    deadline limit(patience);
     for (;;) {
-        if (auto made = detail::try_create(name, element, capacity, wanted, plan)) return std::move(*made);
-        if (auto found = detail::find_finished(name, true, limit)) detail::refuse_to_create(*found);
+        if (auto made = try_create(name, element, capacity, wanted, plan)) return std::move(*made);
+        if (auto found = find_finished(name, true, limit)) refuse_to_create(*found, count);
         limit.wait_or_throw(name);
     }
 }
@@ -337,15 +332,15 @@ inline joined_segment create_segment(const std::string& name, const element_desc
 /// Opens a queue's segment; it must exist.
 inline joined_segment open_segment(const std::string& name, const element_description& element,
                                    const memory_options& memory) {
-    detail::check_name(name);
-    detail::deadline limit(detail::patience);
+    check_name(name);
+    deadline limit(patience);
     for (;;) {
-        auto found = detail::find_finished(name, false, limit);
+        auto found = find_finished(name, false, limit);
         if (!found) {
             throw queue_error(errc::not_found, name,
                               "expected a queue of this name, found none; create it first, or call open_or_create");
         }
-        if (auto joined = detail::try_use(std::move(*found), element, 0, memory)) return std::move(*joined);
+        if (auto joined = try_use(std::move(*found), element, 0, memory)) return std::move(*joined);
         limit.wait_or_throw(name);
     }
 }
@@ -353,12 +348,12 @@ inline joined_segment open_segment(const std::string& name, const element_descri
 /// Opens a queue's segment, or creates it if there is none.
 inline joined_segment open_or_create_segment(const std::string& name, const element_description& element,
                                              std::uint64_t capacity, const options& wanted) {
-    const auto plan = detail::check_request(name, element, capacity, wanted);
-    detail::deadline limit(detail::patience);
+    const auto plan = check_request(name, element, capacity, wanted);
+    deadline limit(patience);
     for (;;) {
-        if (auto made = detail::try_create(name, element, capacity, wanted, plan)) return std::move(*made);
-        if (auto found = detail::find_finished(name, true, limit)) {
-            if (auto joined = detail::try_use(std::move(*found), element, capacity, wanted.memory)) {
+        if (auto made = try_create(name, element, capacity, wanted, plan)) return std::move(*made);
+        if (auto found = find_finished(name, true, limit)) {
+            if (auto joined = try_use(std::move(*found), element, capacity, wanted.memory)) {
                 return std::move(*joined);
             }
         }
@@ -368,18 +363,18 @@ inline joined_segment open_or_create_segment(const std::string& name, const elem
 
 /// Removes a queue's name. False if there was none.
 inline bool remove_segment(const std::string& name) {
-    detail::check_name(name);
-    detail::deadline limit(detail::patience);
+    check_name(name);
+    deadline limit(patience);
     for (;;) {
         const auto found = segment::find(name);
         if (!found) return false;
-        if (detail::examine(*found) == detail::condition::foreign) detail::raise_foreign(*found);
-        if (detail::try_seize(*found)) {
-            if (!found->unlink()) detail::raise_not_removable(*found);
+        if (examine(*found) == condition::foreign) raise_foreign(*found);
+        if (try_seize(*found)) {
+            if (!found->unlink()) raise_not_removable(*found);
             return true;
         }
         limit.wait_or_throw(name);
     }
 }
 
-}  // namespace promisqs
+}  // namespace promisqs::detail

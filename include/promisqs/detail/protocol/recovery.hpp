@@ -13,39 +13,30 @@
 // Time is never taken as evidence. There is one recoverer at a time (the recovery lock); it holds an entry's lock while it works
 // on it. If it is killed, the kernel drops the locks, and the next one finds everything as before, or done.
 
-#include <promisqs/layout.hpp>
-#include <promisqs/ring.hpp>
-#include <promisqs/tickets.hpp>
+#include <promisqs/detail/layout.hpp>
+#include <promisqs/detail/protocol/ring.hpp>
+#include <promisqs/detail/protocol/ticket.hpp>
+#include <promisqs/stats.hpp>
 
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
 
-namespace promisqs {
-
-/// What `recover` found and did.
-struct recovery_report {
-    std::uint32_t participants_reaped = 0;    ///< entries of dead participants that can be used again
-    std::uint64_t slots_voided = 0;           ///< places of messages whose producer died before they were complete
-    std::uint64_t messages_to_redeliver = 0;  ///< whose consumer died with them in its hands
-    std::uint64_t messages_dropped = 0;       ///< that have cost as many consumers as `options::max_deaths` says
-    std::uint32_t left_for_later = 0;    ///< dead participants' entries: somebody alive may own the ticket they were at
-    bool in_progress_elsewhere = false;  ///< somebody else was at it, so nothing was done here
-};
+namespace promisqs::detail {
 
 /// One recovery, by whoever holds the recovery lock.
 ///
-/// `Table` is the participants: `count()`, `operator[]`, and `give_up_sides(i)`, of entry i, whose owner is dead. `Locks` is what the system offers: `bool try_lock(std::uint32_t i)`,
+/// `Table` is the participants: `count()`, `operator[]`, and `give_up_roles(i)`, of entry i, whose owner is dead. `Locks` is what the system offers: `bool try_lock(std::uint32_t i)`,
 /// true if nobody alive owns entry i, and `void unlock(std::uint32_t i)`; they exclude the caller's own process, too.
-/// `Grave` takes messages that are dropped: `bool dig(const void* message)` copies one, while it may be that somebody has had it and
-/// it is written over; false to leave it for later. `void fill()` says that it was ours, and is gone from the queue.
-template <class Memory, class Table, class Locks, class Grave>
+/// `Letters` takes messages that are dropped: `bool stage(const void* message)` copies one, while it may be that somebody has had it and
+/// it is written over; false to leave it for later. `void commit()` says that it was ours, and is gone from the queue.
+template <class Memory, class Table, class Locks, class Letters>
 class recovery {
 public:
     /// \param max_deaths  after how many deaths a message is dropped; 0: never
-    recovery(const ring<Memory>& ring, const Table& table, Locks& locks, Grave& grave,
+    recovery(const ring<Memory>& ring, const Table& table, Locks& locks, Letters& letters,
              std::uint64_t max_deaths) noexcept
-        : ring_(ring), table_(table), locks_(locks), grave_(grave), max_deaths_(max_deaths) {}
+        : ring_(ring), table_(table), locks_(locks), letters_(letters), max_deaths_(max_deaths) {}
 
     /// \param myself  the caller's own entry, which has no claim open; may be null
     ///
@@ -56,17 +47,17 @@ public:
             // [R0] relaxed, both: the first says where to look; the entry's lock, held at the second, shows all that was done by
             // who held it before, to the end of its life.
             if (table_[i].occupied.load(std::memory_order_relaxed) == 0 || !locks_.try_lock(i)) continue;
-            if (table_[i].occupied.load(std::memory_order_relaxed) != 0) bury_or_postpone(i, myself);
+            if (table_[i].occupied.load(std::memory_order_relaxed) != 0) recover_participant(i, myself);
             locks_.unlock(i);
         }
         // The positions at which others would be stuck, whoever's they are: a claim that was abandoned without a death, or by
         // what something else wrote into the segment.
-        // Relaxed, and in `behind_voids`: they only say where to look, which is done with [R1], [R2] and [R3].
+        // Relaxed, and in `behind_tombstones`: they only say where to look, which is done with [R1], [R2] and [R3].
         const std::uint64_t tail = space().ticket_of(ring_.memory().tail().load(std::memory_order_relaxed));
         const std::uint64_t head = ring_.memory().head().load(std::memory_order_relaxed);
-        static_cast<void>(settle_push(behind_voids(head), none, myself));
-        static_cast<void>(settle_push(space().previous_lap(tail), none, myself));
-        static_cast<void>(settle_pop(space().previous_lap(tail), none, myself));
+        static_cast<void>(recover_push(behind_tombstones(head), none, myself));
+        static_cast<void>(recover_push(space().previous_lap(tail), none, myself));
+        static_cast<void>(recover_pop(space().previous_lap(tail), none, myself));
         return report_;
     }
 
@@ -79,28 +70,28 @@ private:
     [[nodiscard]] const ticket_space& space() const noexcept { return ring_.space(); }
 
     // The ticket at which a pop, or a peek, would be stuck.
-    [[nodiscard]] std::uint64_t behind_voids(std::uint64_t ticket) const {
+    [[nodiscard]] std::uint64_t behind_tombstones(std::uint64_t ticket) const {
         for (std::uint64_t i = 0; i < space().capacity() && space().valid(ticket); ++i, ticket = space().next(ticket)) {
-            const std::uint64_t voided = make_stamp(space().lap(ticket), slot_state::voided);
-            if (ring_.stamp_of(ticket).load(std::memory_order_relaxed) != voided) break;
+            const std::uint64_t tombstone = make_stamp(space().lap(ticket), slot_state::tombstone);
+            if (ring_.stamp_of(ticket).load(std::memory_order_relaxed) != tombstone) break;
         }
         return ticket;
     }
 
     template <class Participant>
-    void bury_or_postpone(std::uint32_t i, const Participant* myself) {
+    void recover_participant(std::uint32_t i, const Participant* myself) {
         auto& entry = table_[i];
         bool settled = true;
         for_each_ticket(entry.push_intent, entry.push_count,
-                        [&](std::uint64_t ticket) { settled = settle_push(ticket, i, myself) && settled; });
+                        [&](std::uint64_t ticket) { settled = recover_push(ticket, i, myself) && settled; });
         for_each_ticket(entry.pop_intent, entry.pop_count,
-                        [&](std::uint64_t ticket) { settled = settle_pop(ticket, i, myself) && settled; });
+                        [&](std::uint64_t ticket) { settled = recover_pop(ticket, i, myself) && settled; });
         if (!settled) {
-            ++report_.left_for_later;
+            ++report_.postponed;
             return;
         }
-        ++report_.participants_reaped;
-        table_.give_up_sides(i);  // before the entry is free: nobody else's is given up
+        ++report_.participants_removed;
+        table_.give_up_roles(i);  // before the entry is free: nobody else's is given up
         // [R6] relaxed: whoever enlists takes the entry's lock, which we hold, before it looks again and stores its intents.
         entry.occupied.store(0, std::memory_order_relaxed);
     }
@@ -144,7 +135,7 @@ private:
 
     // Each of these settles one ticket on which a push, or a pop, may have died. True: nothing is left to be done about it.
     template <class Participant>
-    [[nodiscard]] bool settle_push(std::uint64_t ticket, std::uint32_t dead, const Participant* myself) {
+    [[nodiscard]] bool recover_push(std::uint64_t ticket, std::uint32_t dead, const Participant* myself) {
         using entry = Participant;
         if (!space().valid(ticket)) return true;
         auto& slot = ring_.stamp_of(ticket);
@@ -152,24 +143,24 @@ private:
         // Relaxed: whose push it is, is shown by [R2].
         std::uint64_t stamp = slot.load(std::memory_order_relaxed);
         // Voided, and perhaps not counted, by a producer or a recoverer that died.
-        if (stamp == make_stamp(lap, slot_state::voided)) ring_.count_disturbance();
+        if (stamp == make_stamp(lap, slot_state::tombstone)) ring_.count_irregularity();
         if (stamp != make_stamp(lap, slot_state::free)) return true;
         // [R2] acquire, pairs with [P3]: the intent of whoever claimed the ticket is visible below.
         const std::uint64_t tail = space().ticket_of(ring_.memory().tail().load(std::memory_order_acquire));
         if (!ticket_space::before(ticket, tail)) return true;  // not claimed
         if (may_be_owned(ticket, &entry::push_intent, &entry::push_count, dead, myself)) return false;
         // [R5] release: what the dead wrote into the slot comes before the next producer's bytes. Failing: somebody finished it.
-        if (slot.compare_exchange_strong(stamp, make_stamp(lap, slot_state::voided), std::memory_order_release,
+        if (slot.compare_exchange_strong(stamp, make_stamp(lap, slot_state::tombstone), std::memory_order_release,
                                          std::memory_order_relaxed)) {
-            ring_.count_disturbance();
-            ++report_.slots_voided;
+            ring_.count_irregularity();
+            ++report_.tombstones;
             changed_ = true;
         }
         return true;
     }
 
     template <class Participant>
-    [[nodiscard]] bool settle_pop(std::uint64_t ticket, std::uint32_t dead, const Participant* myself) {
+    [[nodiscard]] bool recover_pop(std::uint64_t ticket, std::uint32_t dead, const Participant* myself) {
         using entry = Participant;
         if (!space().valid(ticket)) return true;
         auto& slot = ring_.stamp_of(ticket);
@@ -177,17 +168,17 @@ private:
         // [R1] acquire, pairs with [C7]: the intent of whoever has retaken the message is visible below. And with [P4]: the element,
         // if it is to be dropped.
         std::uint64_t stamp = slot.load(std::memory_order_acquire);
-        const returned_state state(stamp - lap);
+        const delivery_state state(stamp - lap);
         const bool full = stamp == make_stamp(lap, slot_state::full);
-        const bool voided = stamp == make_stamp(lap, slot_state::voided);
-        if (state.is_orphan()) ring_.count_disturbance();  // likewise
-        if (!full && !voided && !state.is_retaken()) return true;
+        const bool tombstone = stamp == make_stamp(lap, slot_state::tombstone);
+        if (state.is_orphan()) ring_.count_irregularity();  // likewise
+        if (!full && !tombstone && !state.is_retaken()) return true;
         // [R3] acquire, pairs with [C2], as [R2].
         const std::uint64_t head = ring_.memory().head().load(std::memory_order_acquire);
         if (!ticket_space::before(ticket, head)) return true;  // not claimed
         if (may_be_owned(ticket, &entry::pop_intent, &entry::pop_count, dead, myself)) return false;
         const std::uint64_t free = make_stamp(space().next_lap(lap), slot_state::free);
-        if (voided) {
+        if (tombstone) {
             // Relaxed: it carries on what the one who made the void released; nobody has read its bytes since.
             slot.compare_exchange_strong(stamp, free, std::memory_order_relaxed, std::memory_order_relaxed);
             changed_ = true;
@@ -196,7 +187,7 @@ private:
         if (max_deaths_ != 0 && state.deaths() + 1 >= max_deaths_) return drop(ticket, stamp, free);
         if (slot.compare_exchange_strong(stamp, lap + state.after_death().value(), std::memory_order_release,
                                          std::memory_order_relaxed)) {  // [R5]
-            ring_.count_disturbance();
+            ring_.count_irregularity();
             ++report_.messages_to_redeliver;
             changed_ = true;
         }
@@ -204,12 +195,12 @@ private:
     }
 
     [[nodiscard]] bool drop(std::uint64_t ticket, std::uint64_t stamp, std::uint64_t free) {
-        if (!grave_.dig(ring_.payload({ticket, stamp}))) return false;
+        if (!letters_.stage(ring_.payload({ticket, stamp}))) return false;
         if (ring_.stamp_of(ticket).compare_exchange_strong(stamp, free, std::memory_order_release,
                                                            std::memory_order_relaxed)) {  // [R5]
             ++report_.messages_dropped;
             changed_ = true;
-            grave_.fill();
+            letters_.commit();
         }
         return true;
     }
@@ -217,10 +208,10 @@ private:
     const ring<Memory>& ring_;
     const Table& table_;
     Locks& locks_;
-    Grave& grave_;
+    Letters& letters_;
     std::uint64_t max_deaths_;
     recovery_report report_;
     bool changed_ = false;
 };
 
-}  // namespace promisqs
+}  // namespace promisqs::detail

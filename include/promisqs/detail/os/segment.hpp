@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <promisqs/detail/layout.hpp>
+#include <promisqs/detail/os/file.hpp>
+#include <promisqs/detail/os/futex.hpp>
+#include <promisqs/detail/os/memory.hpp>
+#include <promisqs/detail/os/process.hpp>
+#include <promisqs/detail/os/shared_file.hpp>
 #include <promisqs/error.hpp>
-#include <promisqs/layout.hpp>
 #include <promisqs/options.hpp>
-#include <promisqs/platform.hpp>
-#include <promisqs/shared_file.hpp>
 
 #include <boost/interprocess/exceptions.hpp>
 #include <boost/interprocess/mapped_region.hpp>
@@ -22,11 +25,9 @@
 #include <system_error>
 #include <utility>
 
-namespace promisqs {
+namespace promisqs::detail {
 
-namespace detail {
 namespace bip = boost::interprocess;
-}
 
 /// A shared memory object: its name, its file with the locks, and its mapping. The only place that knows Boost.Interprocess,
 /// none of whose exceptions leaves it.
@@ -34,28 +35,27 @@ class segment {
 public:
     /// Creates the object, empty. Nothing when the name is taken.
     static std::optional<segment> make(const std::string& name, std::uint32_t permissions) {
-        using mode = decltype(detail::bip::permissions().get_permissions());  // signed in some versions of Boost
+        using mode = decltype(bip::permissions().get_permissions());  // signed in some versions of Boost
         return obtain(name, EEXIST, [&] {
-            return detail::bip::shared_memory_object(detail::bip::create_only, name.c_str(), detail::bip::read_write,
-                                                     detail::bip::permissions(static_cast<mode>(permissions)));
+            return bip::shared_memory_object(bip::create_only, name.c_str(), bip::read_write,
+                                             bip::permissions(static_cast<mode>(permissions)));
         });
     }
 
     /// Opens the object. Nothing when there is none of that name.
     static std::optional<segment> find(const std::string& name) {
-        return obtain(name, ENOENT, [&] {
-            return detail::bip::shared_memory_object(detail::bip::open_only, name.c_str(), detail::bip::read_write);
-        });
+        return obtain(name, ENOENT,
+                      [&] { return bip::shared_memory_object(bip::open_only, name.c_str(), bip::read_write); });
     }
 
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
     [[nodiscard]] shared_file& file() const noexcept { return *file_; }
 
     /// Whether the name still leads to this very object.
-    [[nodiscard]] bool is_named() const noexcept { return platform::object_is(name_.c_str(), file_->descriptor()); }
+    [[nodiscard]] bool is_named() const noexcept { return os::object_is(name_.c_str(), file_->descriptor()); }
 
     /// Removes the name. The object lives on for those who have it open. False: that is not allowed to this process.
-    bool unlink() const noexcept { return detail::bip::shared_memory_object::remove(name_.c_str()); }
+    bool unlink() const noexcept { return bip::shared_memory_object::remove(name_.c_str()); }
 
     /// Maps the first `size` bytes, which the object must have.
     ///
@@ -64,20 +64,19 @@ public:
     void map(std::uint64_t size, huge_pages huge) {
         const auto bytes = static_cast<std::size_t>(size);
         const std::lock_guard no_fork(shared_file::process_mutex());  // the child would inherit the descriptor
-        const mappable source{platform::reopen(file_->descriptor())};
+        const mappable source{os::reopen(file_->descriptor())};
         if (source.descriptor < 0) raise(errno, "open it once more, through /proc/self/fd,");
         if (huge != huge_pages::never) {
             try {
-                region_ = detail::bip::mapped_region(source, detail::bip::read_write, 0, bytes,
-                                                     platform::huge_address(bytes));
+                region_ = bip::mapped_region(source, bip::read_write, 0, bytes, os::huge_address(bytes));
                 return;
-            } catch (const detail::bip::interprocess_exception&) {
+            } catch (const bip::interprocess_exception&) {
                 // Somebody else took that address: any other will do, only not for huge pages.
             }
         }
         try {
-            region_ = detail::bip::mapped_region(source, detail::bip::read_write, 0, bytes);
-        } catch (const detail::bip::interprocess_exception& failure) {
+            region_ = bip::mapped_region(source, bip::read_write, 0, bytes);
+        } catch (const bip::interprocess_exception& failure) {
             raise(failure.get_native_error(), "map it");
         }
     }
@@ -85,7 +84,7 @@ public:
     /// Does to the mapping what this handle asked for.
     void prepare(const memory_options& memory) const {
         if (memory.huge != huge_pages::never) {
-            const int error = platform::use_huge_pages(region_.get_address(), region_.get_size());
+            const int error = os::use_huge_pages(region_.get_address(), region_.get_size());
             if (error != 0 && memory.huge == huge_pages::require) {
                 raise_no_memory(
                     name_, "huge pages for " + bytes_text(region_.get_size()), error,
@@ -94,11 +93,10 @@ public:
             }
         }
         if (memory.prefault) {
-            if (const int error = platform::prefault(region_.get_address(), region_.get_size()))
-                raise(error, "prefault it");
+            if (const int error = os::prefault(region_.get_address(), region_.get_size())) raise(error, "prefault it");
         }
         if (memory.lock) {
-            if (const int error = platform::lock_in_memory(region_.get_address(), region_.get_size())) {
+            if (const int error = os::lock_in_memory(region_.get_address(), region_.get_size())) {
                 raise_no_memory(name_, "locking " + bytes_text(region_.get_size()) + " in memory", error,
                                 "raise RLIMIT_MEMLOCK (ulimit -l), or don't ask for memory_options::lock");
             }
@@ -106,16 +104,14 @@ public:
     }
 
     /// Writes the first word of the object, which makes it 8 bytes long.
-    void mark(std::uint64_t word) const {
-        check_reserved(platform::write_word(file_->descriptor(), word), sizeof word);
-    }
+    void mark(std::uint64_t word) const { check_reserved(os::write_word(file_->descriptor(), word), sizeof word); }
 
     /// Makes the object `size` bytes long, all set aside, so that no later access can fail for want of memory.
-    void reserve(std::uint64_t size) const { check_reserved(platform::reserve(file_->descriptor(), size), size); }
+    void reserve(std::uint64_t size) const { check_reserved(os::reserve(file_->descriptor(), size), size); }
 
     /// Throws if this process may not make an object of that size.
     static void check_allowed(const std::string& name, std::uint64_t size) {
-        if (platform::size_is_allowed(size)) return;
+        if (os::size_is_allowed(size)) return;
         raise_no_memory(name, bytes_text(size) + " of shared memory", EFBIG,
                         "ask for a smaller capacity, or raise RLIMIT_FSIZE (ulimit -f)");
     }
@@ -129,7 +125,7 @@ public:
     }
 
     /// Takes a lock that somebody else may hold. False: somebody else does.
-    [[nodiscard]] bool try_lock(std::int64_t byte, platform::lock_kind kind) const {
+    [[nodiscard]] bool try_lock(std::int64_t byte, os::lock_kind kind) const {
         const int error = file_->lock(byte, kind);
         if (error != 0 && error != EAGAIN) raise(error, "lock a byte of it");
         return error == 0;
@@ -146,10 +142,10 @@ private:
         mappable(const mappable&) = delete;
         mappable& operator=(const mappable&) = delete;
         ~mappable() {
-            if (descriptor >= 0) platform::close(descriptor);
+            if (descriptor >= 0) os::close(descriptor);
         }
-        [[nodiscard]] detail::bip::mapping_handle_t get_mapping_handle() const noexcept { return {descriptor, false}; }
-        [[nodiscard]] static detail::bip::mode_t get_mode() noexcept { return detail::bip::read_write; }
+        [[nodiscard]] bip::mapping_handle_t get_mapping_handle() const noexcept { return {descriptor, false}; }
+        [[nodiscard]] static bip::mode_t get_mode() noexcept { return bip::read_write; }
     };
 
     explicit segment(std::string name) : name_(std::move(name)), file_(std::make_unique<shared_file>()) {}
@@ -161,10 +157,10 @@ private:
         int failed = 0;
         try {
             const std::lock_guard no_fork(shared_file::process_mutex());
-            const detail::bip::shared_memory_object object = open();
-            result.file_->adopt(platform::duplicate(object.get_mapping_handle().handle));
+            const bip::shared_memory_object object = open();
+            result.file_->adopt(os::duplicate(object.get_mapping_handle().handle));
             if (result.file_->descriptor() < 0) failed = errno;
-        } catch (const detail::bip::interprocess_exception& failure) {
+        } catch (const bip::interprocess_exception& failure) {
             if (failure.get_native_error() == expected) return std::nullopt;
             raise(name, failure.get_native_error(), "open it");
         }
@@ -210,7 +206,7 @@ private:
 
     std::string name_;
     std::unique_ptr<shared_file> file_;
-    detail::bip::mapped_region region_;
+    bip::mapped_region region_;
 };
 
-}  // namespace promisqs
+}  // namespace promisqs::detail

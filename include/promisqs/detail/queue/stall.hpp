@@ -1,23 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <promisqs/layout.hpp>
-#include <promisqs/platform.hpp>
-#include <promisqs/ring.hpp>
-#include <promisqs/tickets.hpp>
+#include <promisqs/detail/layout.hpp>
+#include <promisqs/detail/os/file.hpp>
+#include <promisqs/detail/os/futex.hpp>
+#include <promisqs/detail/os/memory.hpp>
+#include <promisqs/detail/os/process.hpp>
+#include <promisqs/detail/protocol/ring.hpp>
+#include <promisqs/detail/protocol/ticket.hpp>
 
 #include <atomic>
 #include <cstdint>
 #include <optional>
 
-namespace promisqs {
+namespace promisqs::detail {
 
 // Acquire, in the two functions that follow, pairs with the claims [P3] and [C2], and with [P4] and [C3]: each word is not older than
 // what the one that was read before shows. What comes out is for people; nothing else depends on it.
 
 /// The ticket, if any, at which all pops wait for somebody who is in the middle of a push.
 template <class Memory>
-std::optional<std::uint64_t> held_at_head(const ring<Memory>& ring) noexcept {
+std::optional<std::uint64_t> stall_at_head(const ring<Memory>& ring) noexcept {
     const auto& space = ring.space();
     const std::uint64_t head = ring.memory().head().load(std::memory_order_acquire);
     const std::uint64_t tail = space.ticket_of(ring.memory().tail().load(std::memory_order_acquire));
@@ -28,14 +31,14 @@ std::optional<std::uint64_t> held_at_head(const ring<Memory>& ring) noexcept {
 
 /// The ticket, if any, at which all pushes wait for somebody who is in the middle of a pop.
 template <class Memory>
-std::optional<std::uint64_t> held_at_tail(const ring<Memory>& ring) noexcept {
+std::optional<std::uint64_t> stall_at_tail(const ring<Memory>& ring) noexcept {
     const auto& space = ring.space();
     const std::uint64_t tail = space.ticket_of(ring.memory().tail().load(std::memory_order_acquire));
     if (!space.valid(tail)) return std::nullopt;
     const std::uint64_t ticket = space.previous_lap(tail);
     const std::uint64_t stamp = ring.stamp_of(ticket).load(std::memory_order_acquire);
     const std::uint64_t head = ring.memory().head().load(std::memory_order_acquire);
-    const returned_state state(stamp - space.lap(ticket));
+    const delivery_state state(stamp - space.lap(ticket));
     const bool claimed = ticket_space::before(ticket, head) && (state.value() == 1 || state.value() == 2);
     return claimed || state.is_retaken() ? std::optional(ticket) : std::nullopt;
 }
@@ -44,10 +47,10 @@ std::optional<std::uint64_t> held_at_tail(const ring<Memory>& ring) noexcept {
 ///
 /// \return  for how long it has been known, in nanoseconds
 template <class Memory>
-std::uint64_t note_held(layout::held_position& note, const ring<Memory>& ring,
-                        std::optional<std::uint64_t> ticket) noexcept {
+std::uint64_t note_stall(layout::stall_note& note, const ring<Memory>& ring,
+                         std::optional<std::uint64_t> ticket) noexcept {
     const std::uint64_t position = ticket ? ring.space().distance(0, *ticket) + 1 : 0;
-    const std::uint64_t now = platform::steady_clock();
+    const std::uint64_t now = os::steady_clock();
     if (note.position.load(std::memory_order_relaxed) != position) {
         note.since.store(now, std::memory_order_relaxed);
         note.position.store(position, std::memory_order_relaxed);
@@ -58,9 +61,9 @@ std::uint64_t note_held(layout::held_position& note, const ring<Memory>& ring,
 }
 
 template <class Memory>
-void note_held(layout::counters& counters, const ring<Memory>& ring) noexcept {
-    note_held(counters.head_held, ring, held_at_head(ring));
-    note_held(counters.tail_held, ring, held_at_tail(ring));
+void note_stall(layout::counters& counters, const ring<Memory>& ring) noexcept {
+    note_stall(counters.head_stall, ring, stall_at_head(ring));
+    note_stall(counters.tail_stall, ring, stall_at_tail(ring));
 }
 
-}  // namespace promisqs
+}  // namespace promisqs::detail

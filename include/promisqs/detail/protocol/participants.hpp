@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <promisqs/layout.hpp>
-#include <promisqs/sides.hpp>
+#include <promisqs/detail/layout.hpp>
+#include <promisqs/detail/protocol/role.hpp>
 
 #include <atomic>
 #include <cstdint>
 
-namespace promisqs {
+namespace promisqs::detail {
 
 /// Who a participant is, for people who look at the table.
 struct participant_identity {
@@ -67,7 +67,7 @@ public:
     /// \par If killed   occupied without a lock, with nothing to repair; or free
     template <class Locks>
     void leave(Locks& locks, layout::participant& entry) const noexcept {
-        give_up_sides(index_of(entry));
+        give_up_roles(index_of(entry));
         entry.occupied.store(0, std::memory_order_release);
         locks.unlock(index_of(entry));
     }
@@ -75,7 +75,7 @@ public:
     /// Makes entry i the one that may use a side that is declared to have a single participant.
     ///
     /// \return  whether it is
-    [[nodiscard]] bool take_side(side which, std::uint32_t i) const noexcept {
+    [[nodiscard]] bool take_role(role which, std::uint32_t i) const noexcept {
         std::uint32_t holder = 0;
         // [S3] acquire, pairs with [S4]: all that the one before has done is seen, above all how far the counter is that only the
         // holder moves, by plain stores. Relaxed would let it go back.
@@ -85,8 +85,8 @@ public:
     }
 
     /// Gives up what entry i has of that; it has no claim open.
-    void give_up_sides(std::uint32_t i) const noexcept {
-        for (const side which : {side::producers, side::consumers}) {
+    void give_up_roles(std::uint32_t i) const noexcept {
+        for (const role which : {role::producer, role::consumer}) {
             std::uint32_t holder = i + 1;
             // [S4] release, pairs with [S3]. Failing: it is somebody else's.
             holder_of(which).compare_exchange_strong(holder, 0, std::memory_order_release, std::memory_order_relaxed);
@@ -94,8 +94,8 @@ public:
     }
 
     /// The index of the entry that has a single side, plus 1; 0: none.
-    [[nodiscard]] std::atomic<std::uint32_t>& holder_of(side which) const noexcept {
-        return which == side::producers ? counters_->sole_producer : counters_->sole_consumer;
+    [[nodiscard]] std::atomic<std::uint32_t>& holder_of(role which) const noexcept {
+        return which == role::producer ? counters_->sole_producer : counters_->sole_consumer;
     }
 
 private:
@@ -104,4 +104,4 @@ private:
     layout::counters* counters_;
 };
 
-}  // namespace promisqs
+}  // namespace promisqs::detail

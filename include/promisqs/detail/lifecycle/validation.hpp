@@ -4,11 +4,10 @@
 // Whether a request makes sense, and whether a header holds what this program expects. Nothing in shared memory is trusted:
 // the header is copied out once, the copy is checked, and only the copy is used from then on.
 
+#include <promisqs/detail/layout.hpp>
+#include <promisqs/element.hpp>
 #include <promisqs/error.hpp>
-#include <promisqs/layout.hpp>
 #include <promisqs/options.hpp>
-#include <promisqs/schema.hpp>
-#include <promisqs/sides.hpp>
 
 #include <array>
 #include <bit>
@@ -17,7 +16,7 @@
 #include <string>
 #include <string_view>
 
-namespace promisqs {
+namespace promisqs::detail {
 
 /// The type of a queue's elements, as far as two programs have to agree on it.
 struct element_description {
@@ -32,12 +31,16 @@ struct checked_header {
     std::uint64_t element_size;
     std::uint32_t participants;
     std::uint32_t max_deaths;
-    single_sides sides;
+    std::uint32_t single_roles;  // `layout::single_producer`, `layout::single_consumer`
     lifetime life;
     layout::plan plan;
 };
 
-namespace detail {
+/// The bits of the header for the roles that are declared to have a single participant.
+constexpr std::uint32_t single_roles_of(const options& wanted) noexcept {
+    return (wanted.single_producer ? layout::single_producer : 0U) |
+           (wanted.single_consumer ? layout::single_consumer : 0U);
+}
 
 inline constexpr std::size_t max_name_length = 254;
 
@@ -163,12 +166,12 @@ inline checked_header check_header(std::string_view queue, const layout::header_
     check.between("segment size", header.segment_size, layout::participants_offset, mapped);
     check.equal("segment size", header.segment_size, plan.segment_size);
     check.between("max deaths", header.max_deaths, 0, layout::most_deaths);
-    check.between("single sides", header.single_sides, 0, layout::single_producer | layout::single_consumer);
+    check.between("single sides", header.single_roles, 0, layout::single_producer | layout::single_consumer);
     return {header.capacity,
             header.element_size,
             header.participant_count,
             header.max_deaths,
-            single_sides::of_bits(header.single_sides),
+            header.single_roles,
             lifetime{header.lifetime},
             plan};
 }
@@ -199,5 +202,4 @@ inline void check_element(std::string_view queue, const layout::header_fields& h
                           "; open it with the type that it was created with, or remove it and create it again");
 }
 
-}  // namespace detail
-}  // namespace promisqs
+}  // namespace promisqs::detail

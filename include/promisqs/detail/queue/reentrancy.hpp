@@ -1,36 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <promisqs/attachment.hpp>
-#include <promisqs/layout.hpp>
-#include <promisqs/platform.hpp>
-#include <promisqs/ring.hpp>
-#include <promisqs/shared_file.hpp>
-#include <promisqs/sides.hpp>
+#include <promisqs/detail/layout.hpp>
+#include <promisqs/detail/os/file.hpp>
+#include <promisqs/detail/os/futex.hpp>
+#include <promisqs/detail/os/memory.hpp>
+#include <promisqs/detail/os/process.hpp>
+#include <promisqs/detail/os/shared_file.hpp>
+#include <promisqs/detail/protocol/ring.hpp>
+#include <promisqs/detail/protocol/role.hpp>
+#include <promisqs/detail/queue/session.hpp>
+#include <promisqs/detail/queue/thread_cache.hpp>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 
-namespace promisqs {
+namespace promisqs::detail {
 
 /// Keeps the calling thread from pushing and popping in a queue.
-class open_claim {
+class reentrancy_guard {
 public:
-    explicit open_claim(const attachment::key& key) noexcept
+    explicit reentrancy_guard(const session::key& key) noexcept
         : node_{key.file_id_, claimed_queues},
-          known_{known_entries[side::producers][key.place_], known_entries[side::consumers][key.place_]},
+          known_{known_entries[role::producer][key.place_], known_entries[role::consumer][key.place_]},
           place_(key.place_) {
-        for (auto& table : known_entries.of_sides) table[place_].file_id = 0;
+        for (auto& table : known_entries.of_roles) table[place_].file_id = 0;
         claimed_queues = &node_;
     }
-    open_claim(const open_claim&) = delete;
-    open_claim& operator=(const open_claim&) = delete;
-    ~open_claim() {
+    reentrancy_guard(const reentrancy_guard&) = delete;
+    reentrancy_guard& operator=(const reentrancy_guard&) = delete;
+    ~reentrancy_guard() {
         claimed_queues = node_.outer;
         if (forked()) return;
-        for (std::size_t i = 0; i < known_.size(); ++i) known_entries.of_sides[i][place_] = known_[i];
+        for (std::size_t i = 0; i < known_.size(); ++i) known_entries.of_roles[i][place_] = known_[i];
     }
 
     /// Whether this is a child forked meanwhile: the claim is its parent's.
@@ -42,10 +46,6 @@ private:
     std::size_t place_;
     std::uint64_t forks_ = shared_file::forks();  // it changes only in a child, which has one thread then
 };
-
-}  // namespace promisqs
-
-namespace promisqs::detail {
 
 /// Does something when it is left, by an exception or the end of the thread, before it is dismissed.
 template <class Action>
@@ -69,8 +69,8 @@ private:
 ///
 /// \par Throws  what the callable throws; `queue_error` with `errc::in_callable` in such a child
 template <class Callable, class GiveUp>
-void run_in_place(const attachment::key& key, const std::string& queue, Callable callable, GiveUp give_up) {
-    const open_claim open(key);
+void run_in_place(const session::key& key, const std::string& queue, Callable callable, GiveUp give_up) {
+    const reentrancy_guard open(key);
     auto in_this_process = [&]() noexcept {
         if (!open.forked()) give_up();
     };
@@ -82,9 +82,9 @@ void run_in_place(const attachment::key& key, const std::string& queue, Callable
 
 /// Leaves a claimed message to somebody else; waits for the end of a recovery if its state can't grow any more.
 template <class Memory>
-void hand_back(attachment& owner, const ring<Memory>& ring, layout::participant& me, const claim& mine) noexcept {
-    if (ring.hand_back(me, mine)) return;
-    while (!owner.between_recoveries([&] { ring.hand_back_locked(me, mine); })) platform::nap();
+void requeue(session& owner, const ring<Memory>& ring, layout::participant& me, const claim& mine) noexcept {
+    if (ring.requeue(me, mine)) return;
+    while (!owner.between_recoveries([&] { ring.requeue_locked(me, mine); })) os::nap();
 }
 
 }  // namespace promisqs::detail

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <promisqs/detail/layout.hpp>
+#include <promisqs/detail/protocol/participants.hpp>
+#include <promisqs/detail/protocol/ring.hpp>
+#include <promisqs/detail/queue/session.hpp>
+#include <promisqs/detail/queue/stall.hpp>
+#include <promisqs/stats.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace promisqs::detail {
+// Acquire, in all of these: a counter pairs with the claims [P3] and [C2], whose intents are then visible; an intent with [P2] and
+// [C4], and a stamp with [P4] and [C3], so that a claim that is over is seen to be; `occupied` with the release in `enlist`.
+
+/// The message that an intent is at, if its claim is open. `open(state)`: whether a slot in that state has one.
+template <class Open>
+std::optional<std::uint64_t> message_of(const untyped_ring& ring, const std::atomic<std::uint64_t>& intent,
+                                        std::uint64_t counter, Open open) {
+    const auto& space = ring.space();
+    const std::uint64_t ticket = intent.load(std::memory_order_acquire);
+    if (ticket == layout::no_ticket || !space.valid(ticket) || !ticket_space::before(ticket, counter)) return {};
+    const std::uint64_t stamp = ring.stamp_of(ticket).load(std::memory_order_acquire);
+    return open(stamp - space.lap(ticket)) ? std::optional(space.distance(0, ticket)) : std::nullopt;
+}
+
+inline participant_stats look_at(const session& queue, std::uint32_t i) {
+    const auto& ring = queue.ring();
+    const auto& entry = queue.participants()[i];
+    const std::uint64_t tail = ring.space().ticket_of(ring.memory().tail().load(std::memory_order_acquire));
+    const std::uint64_t head = ring.memory().head().load(std::memory_order_acquire);
+    const std::chrono::nanoseconds since(entry.registered_at.load(std::memory_order_relaxed));
+    return {
+        entry.pid.load(std::memory_order_relaxed),
+        entry.tid.load(std::memory_order_relaxed),
+        std::chrono::system_clock::time_point(std::chrono::duration_cast<std::chrono::system_clock::duration>(since)),
+        queue.is_alive(i),
+        message_of(ring, entry.push_intent, tail, [](std::uint64_t state) { return state == 0; }),
+        message_of(ring, entry.pop_intent, head,
+                   [](std::uint64_t state) { return state == 1 || state == 2 || delivery_state(state).is_retaken(); })};
+}
+
+inline std::optional<stall> look_at(layout::stall_note& note, const session& queue,
+                                    const std::vector<participant_stats>& participants,
+                                    std::optional<std::uint64_t> ticket,
+                                    std::optional<std::uint64_t> participant_stats::*held) {
+    const std::chrono::nanoseconds at_least(note_stall(note, queue.ring(), ticket));
+    if (!ticket) return std::nullopt;
+    const std::uint64_t message = queue.ring().space().distance(0, *ticket);
+    stall result{message, at_least, std::nullopt};
+    for (const auto& one : participants) {
+        if (one.*held == message && (!result.by || one.alive)) result.by = one;
+    }
+    return result;
+}
+
+inline queue_stats collect_stats(const session& queue) {
+    const auto& ring = queue.ring();
+    const auto& space = ring.space();
+    auto& counters = queue.object().counters();
+    queue_stats result{};
+    result.capacity = space.capacity();
+    result.tombstones = counters.tombstones.load(std::memory_order_relaxed);
+    result.redelivered = counters.redelivered.load(std::memory_order_relaxed);
+    result.dropped = counters.dropped.load(std::memory_order_relaxed);
+    result.closed = ring.closed();
+    result.being_recovered = queue.is_being_recovered();
+    result.size = ring.size();
+    // All tickets that were ever claimed are messages, except the voids; and those that no longer wait have been popped.
+    const std::uint64_t claimed = space.distance(0, space.ticket_of(counters.tail.load(std::memory_order_acquire)));
+    result.pushed = claimed - std::min(claimed, result.tombstones);
+    result.popped = result.pushed - std::min(result.pushed, result.size + result.dropped);
+    for (std::uint32_t i = 0; i < queue.participants().count(); ++i) {
+        if (queue.participants()[i].occupied.load(std::memory_order_acquire) != 0) {
+            result.participants.push_back(look_at(queue, i));
+        }
+    }
+    result.head =
+        look_at(counters.head_stall, queue, result.participants, stall_at_head(ring), &participant_stats::pushing);
+    result.tail =
+        look_at(counters.tail_stall, queue, result.participants, stall_at_tail(ring), &participant_stats::popping);
+    return result;
+}
+
+}  // namespace promisqs::detail
