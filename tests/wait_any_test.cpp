@@ -29,7 +29,7 @@ using promisqs_test::forked;
 using promisqs_test::scoped_name;
 using promisqs_test::wait_for;
 using queue = promisqs_test::number_queue;
-using letters = promisqs::shmem_queue<char>;
+using characters = promisqs::shmem_queue<char>;
 using which = std::optional<std::size_t>;
 using namespace std::chrono_literals;
 
@@ -55,7 +55,7 @@ bool readable(int descriptor, int milliseconds) {
 TEST_CASE("the first queue that has a message, or is closed and drained, is ready") {
     const scoped_name first("any-1"), second("any-2");
     auto a = queue::create(first, 2);
-    auto b = letters::create(second, 2, {.single_producer = true, .single_consumer = true});
+    auto b = characters::create(second, 2, {.single_producer = true, .single_consumer = true});
     CHECK(wait_any(a, b, 0s) == std::nullopt);
     REQUIRE(b.push('x'));
     CHECK(wait_any(a, b) == which(1));

@@ -53,7 +53,7 @@ void await_sleeper(const queue& q, promisqs::detail::role whose) {
 TEST_CASE("between two looks at the clock, one looks at the queue as often as its policy has time for") {
     const auto looks = [](const wait_policy& policy) {
         unsigned count = 0;
-        CHECK_FALSE(promisqs::detail::wait_clock(policy).look([&] { return ++count, false; }));
+        CHECK_FALSE(promisqs::detail::wait_clock(policy).probe([&] { return ++count, false; }));
         return count;
     };
 

@@ -98,4 +98,14 @@ template <class T>
 requires std::is_trivially_copyable_v<T>
 inline constexpr schema schema_of = detail::to_schema(detail::make_schema<std::remove_cv_t<T>>());
 
+namespace detail {
+
+/// The type of a queue's elements, as far as two programs have to agree on it.
+struct element_description {
+    std::uint64_t size;  // bytes
+    std::uint64_t alignment;
+    schema type;
+};
+
+}  // namespace detail
 }  // namespace promisqs

@@ -12,25 +12,25 @@
 /// struct Message { std::uint64_t id; std::array<char, 24> text; };
 /// using queue = promisqs::shmem_queue<Message>;
 ///
-/// queue q = queue::create("orders", 1024);      // one program
-/// while (!q.push(message)) { /* full */ }
+/// queue q = queue::open_or_create("orders", 1024);  // one program
+/// q.push_wait(message);                             // waits for room
 ///
-/// queue q = queue::open("orders");              // another
-/// for (const Message& message : q) { … }        // all that wait
+/// queue q = queue::open_or_create("orders", 1024);  // another
+/// while (const auto message = q.pop_wait()) { … }   // waits for messages, until the queue is closed and drained
 /// \endcode
 
-#include <promisqs/detail/lifecycle/open.hpp>
-#include <promisqs/detail/protocol/recovery.hpp>
-#include <promisqs/detail/protocol/ring.hpp>
+#include <promisqs/detail/queue/deadline.hpp>
 #include <promisqs/detail/queue/queue_impl.hpp>
-#include <promisqs/detail/queue/stats_collector.hpp>
-#include <promisqs/detail/queue/waiter.hpp>
 #include <promisqs/element.hpp>
 #include <promisqs/error.hpp>
 #include <promisqs/options.hpp>
 #include <promisqs/stats.hpp>
 #include <promisqs/status.hpp>
 #include <promisqs/version.hpp>
+
+#if !defined(PROMISQS_COMPILED)
+#include <promisqs/detail/queue/definitions.hpp>
+#endif
 
 #include <chrono>
 #include <concepts>
@@ -55,17 +55,23 @@ struct queue_access;
 /// A handle on a queue of `T` in a shared memory object.
 ///
 /// Messages come out in the order in which they were pushed; those of one producer, in the order in which it pushed them.
-/// Everything that a producer wrote before a push is visible to whoever pops that message. Any number of threads may use one
-/// handle at once, without a lock (but not while it is being assigned to, moved from or destroyed); so may several handles in
-/// one process, and handles in many processes. After `fork`, the child's handles just work. Not for use in signal handlers.
+/// All that a producer wrote before a push is visible to the consumer that pops that message. Any number of threads may use
+/// one handle at once, without a lock. (A handle must not be used while it is assigned to, moved from or destroyed.) So may
+/// several handles in one process, and handles in many processes. After `fork`, the child's handles work. A handle is not
+/// for use in signal handlers.
 ///
-/// A thread's first push or pop through a handle, or through copies of it, registers the thread as a participant, which takes
-/// a few microseconds and can throw. After that, neither makes a system call unless it has to wait for somebody who is in the
-/// middle of an operation on the same position.
+/// A thread's first push or pop through a handle, or through copies of it, registers the thread as a participant. That
+/// takes a few microseconds and can throw. After that, a push or pop makes a system call only if it has to wait for a
+/// participant in the middle of an operation on the same position, or has to wake one that sleeps.
+///
+/// Wherever a call takes a `std::stop_token`, it ends the wait at once when a stop is requested, and wakes no other sleeper.
 ///
 /// \tparam T  any trivially copyable type of 1 byte to megabytes
 template <queue_element T>
 class shmem_queue {
+    using stop_token = detail::stop_token;  // std::stop_token, where the standard library has it
+    static constexpr bool is_assignable = std::is_trivially_copy_assignable_v<T>;
+
 public:
     using value_type = T;
     using size_type = std::uint64_t;
@@ -76,48 +82,53 @@ public:
     /// \param name      1 to 254 bytes without a slash; the same for all users, and on Linux a file in /dev/shm
     /// \param capacity  how many messages it holds, exactly: 1 to 2^32. All memory is reserved here
     /// \param wanted    permissions, lifetime, number of participants, and how the memory is to be had
-    /// \par Throws      `queue_error`: `already_exists`, `invalid_name`, `invalid_capacity`, `invalid_options`, `no_memory`,
-    ///                  `no_permission`, `not_a_queue`, `unfinished`, `corrupt`, `layout_version_differs`, `system_failure`.
-    ///                  Nothing is left behind
-    /// \par Blocks      while another process creates or removes the same queue; throws `unfinished` after 5 s without progress
-    /// \par If killed   an unfinished object, which the next `create` or `open_or_create` replaces
+    /// \throws queue_error  `already_exists`, `invalid_name`, `invalid_capacity`, `invalid_options`, `no_memory`,
+    ///                  `no_permission`, `not_a_queue`, `unfinished`, `corrupt`, `layout_version_differs`,
+    ///                  `system_failure`. Nothing is left behind
+    /// \par Blocks
+    ///   while another process creates or removes the same queue; throws `unfinished` after 5 s without progress
+    /// \par If killed
+    ///   an unfinished object is left, which the next `create` or `open_or_create` replaces
     [[nodiscard]] static shmem_queue create(std::string_view name, size_type capacity, const options& wanted = {}) {
-        return shmem_queue(
-            detail::create_segment(std::string(name), core::description(), capacity, wanted, &core::messages_in));
+        return shmem_queue(detail::queue_base::create(name, description(), capacity, wanted));
     }
 
     /// Opens a queue that exists.
     ///
     /// \param name      as given to `create`
     /// \param memory    how this process maps it
-    /// \par Throws      `queue_error`: `not_found`, `element_size_differs`, `schema_differs`, `layout_version_differs`,
-    ///                  `not_a_queue`, `corrupt`, `unfinished`, `invalid_name`, `no_memory`, `no_permission`, `system_failure`
-    /// \par Blocks      while another process creates or removes the same queue; throws `unfinished` after 5 s without progress
-    /// \par If killed   nothing changes
+    /// \throws queue_error  `not_found`, `element_size_differs`, `schema_differs`, `layout_version_differs`, `not_a_queue`,
+    ///                  `corrupt`, `unfinished`, `invalid_name`, `no_memory`, `no_permission`, `system_failure`
+    /// \par Blocks
+    ///   as `create`
+    /// \par If killed
+    ///   nothing changes
     [[nodiscard]] static shmem_queue open(std::string_view name, const memory_options& memory = {}) {
-        return recovered(shmem_queue(detail::open_segment(std::string(name), core::description(), memory)));
+        return shmem_queue(detail::queue_base::open(name, description(), memory));
     }
 
-    /// Opens a queue, or creates it if there is none; of many processes that call this at once, one creates it, and all get
-    /// the same. The options count for the one that creates it, except `options::memory`.
+    /// Opens a queue, or creates it if there is none. Of many processes that call this at once, one creates the queue, and
+    /// all get the same. The options count for the process that creates it, except `options::memory`.
     ///
-    /// \par Throws      as `create` and `open`, without `already_exists` and `not_found`; and `capacity_differs`, as the capacity
-    ///                  is part of what is asked for
-    /// \par Blocks      as `create`
-    /// \par If killed   as `create`
+    /// \throws queue_error  as `create` and `open`, without `already_exists` and `not_found`; and `capacity_differs`, as
+    ///                  the capacity is part of what is asked for
+    /// \par Blocks
+    ///   as `create`
+    /// \par If killed
+    ///   as `create`
     [[nodiscard]] static shmem_queue open_or_create(std::string_view name, size_type capacity,
                                                     const options& wanted = {}) {
-        return recovered(
-            shmem_queue(detail::open_or_create_segment(std::string(name), core::description(), capacity, wanted)));
+        return shmem_queue(detail::queue_base::open_or_create(name, description(), capacity, wanted));
     }
 
-    /// Removes a queue's name, so that the name can be used for another one. Those who have the queue open can go on with it;
-    /// its memory is given back with the last of them.
+    /// Removes a queue's name, so that the name can be used for another queue. Processes that have the queue open can go on
+    /// with it. Its memory is given back with the last of them.
     ///
     /// \return          whether there was one
-    /// \par Throws      `queue_error`: `invalid_name`, `not_a_queue`, `no_permission`, `unfinished`, `system_failure`
-    /// \par Blocks      while another process creates or removes the same queue; throws `unfinished` after 5 s without progress
-    static bool remove(std::string_view name) { return detail::remove_segment(std::string(name)); }
+    /// \throws queue_error  `invalid_name`, `not_a_queue`, `no_permission`, `unfinished`, `system_failure`
+    /// \par Blocks
+    ///   as `create`
+    static bool remove(std::string_view name) { return detail::queue_base::remove(name); }
 
     /// Another handle on the same queue, sharing its mapping and its participant entries.
     shmem_queue(const shmem_queue&) = default;
@@ -126,153 +137,182 @@ public:
     shmem_queue(shmem_queue&&) noexcept = default;
     shmem_queue& operator=(shmem_queue&&) noexcept = default;
 
-    /// Closes the queue for this process if this was its last handle on it; removes it if it was the last handle of all and
-    /// the queue is not to be kept.
+    /// Closes the queue for this process if this was its last handle on it. Removes the queue if this was the last handle of
+    /// all, and the queue is not to be kept.
     ~shmem_queue() = default;
 
     /// Puts a message at the end.
     ///
     /// \return          true: done. False: the queue was full (see `full`), or is closed (`is_closed`)
-    /// \par Throws      `queue_error`: `too_many_participants`, `system_failure`, on a thread's first use; `corrupt`; `in_callable`, inside
-    ///                  a callable of `push_with` or `pop_with`; what the callable of `on_dropped` throws
-    /// \par Blocks      not for a full queue; only while somebody is in the middle of an operation on the same position: without end, if
-    ///                  that one is stopped (`try_push` does not)
-    /// \par If killed   the message is there, or not; never a part of it
+    /// \throws queue_error  `too_many_participants`, `role_taken` or `system_failure`, on a thread's first use; `corrupt`;
+    ///                  `in_callable`, inside a callable of `push_with` or `pop_with`. Also what the callable of
+    ///                  `on_dropped` throws
+    /// \par Blocks
+    ///   not for a full queue; only while another participant is in the middle of an operation on the same position. If that
+    ///   one is stopped, this blocks without end (`try_push` does not)
+    /// \par Orders
+    ///   all that this thread wrote before is visible to the consumer that pops the message
+    /// \par If killed
+    ///   the message is there, or not; never a part of it
     [[nodiscard]] bool push(const T& message) {
-        if (core_.push_quickly(message)) [[likely]]
+        const detail::push_one<T> op{message};
+        if (impl_.quick(op)) [[likely]]
             return true;
-        return core_.push_slowly(message) == detail::outcome::ok;
+        return impl_.until_settled(op);
     }
 
-    /// One attempt to put a message at the end. The first one that would fail after others that did not looks a few more times, for about
-    /// half a microsecond, before it says so.
+    /// Makes one attempt to put a message at the end. After a run of successes, the first failing attempt retries for about
+    /// 0.5 µs before it reports.
     ///
-    /// \return          `ok`, `full`, `closed`, or `would_block`: somebody is in the middle of an operation on the same position
-    /// \par Throws      as `push`
-    /// \par Blocks      never; but every now and then one that found nothing to do looks for dead participants (see `recover`)
-    /// \par If killed   as `push`
+    /// \return          `ok`, `full`, `closed`, or `would_block`: another participant is in the middle of an operation on
+    ///                  the same position
+    /// \throws queue_error  as `push`
+    /// \par Blocks
+    ///   never. An attempt that finds nothing to do recovers what the dead have left, every 20 ms at most (see `recover`)
+    /// \par If killed
+    ///   as `push`
     status try_push(const T& message) {
-        if (core_.push_quickly(message)) [[likely]]
+        const detail::push_one<T> op{message};
+        if (impl_.quick(op)) [[likely]]
             return status::ok;
-        return core_.push_or_say_why(message);
+        return impl_.once(op);
     }
 
-    /// Takes the oldest message. One whose consumer died with it in its hands is handed out when the queue has no other ready: by a
-    /// call that comes at least 20 ms after the last one that looked for it, if nobody else has found it before.
+    /// Takes the oldest message. A message whose consumer died is delivered again once nothing else is ready. A polling
+    /// caller finds it within 20 ms.
     ///
     /// \return          the message, or nothing: the queue was empty, or is closed and drained (`is_closed`)
-    /// \par Throws      as `push`
-    /// \par Blocks      not for an empty queue; only while somebody is in the middle of an operation on the same position
-    /// \par If killed   the message is delivered to somebody else, or has been handed over, as if killed when this had returned
+    /// \throws queue_error  as `push`
+    /// \par Blocks
+    ///   as `push`; not for an empty queue
+    /// \par Orders
+    ///   all that the producer wrote before its push is visible
+    /// \par If killed
+    ///   the message is delivered to another consumer, or has been handed over, as if killed when this had returned
     [[nodiscard]] std::optional<T> pop() {
-        if constexpr (sizeof(std::optional<T>) <= 2 * sizeof(void*) && std::is_trivially_copy_assignable_v<T>) {
-            // It is returned in registers. Built in one place, from a value and a flag, a number stays there; through memory it would stall:
-            // a flag of one byte, just written, can't be read back at once as part of a wider word. (g++ 12 still takes a struct through
-            // memory where this is not inlined. `try_pop` does not have this.)
-            typename core::taken result{};
-            const auto use = [&](const void* slot) { core::copy_bytes(result.message.bytes, slot); };
-            result.done = core_.pop_quickly(use);
+        if constexpr (sizeof(std::optional<T>) <= 2 * sizeof(void*) && is_assignable) {
+            // Small messages are returned in registers. Going through memory stalls: the one-byte flag is read again as part
+            // of a wider word (store-forwarding failure). g++ 12 still takes a struct through memory where this is not
+            // inlined; `try_pop` does not have this.
+            typename impl::taken result{};
+            result.done = impl_.quick(detail::pop_one<T>{result.message.bytes});
             if (!result.done) [[unlikely]]
-                result = core_.pop_slowly_in_parts();
+                result = impl_.take_parts_once_settled();
             return result.done ? std::optional<T>(result.message.value) : std::nullopt;
         } else {
-            detail::claim mine{};
-            if (core_.claim_pop_quickly(mine)) [[likely]]
-                return core_.take(mine);
-            return core_.pop_slowly();
+            detail::claim made{};
+            if (impl_.quick(detail::claim_for_pop{made})) [[likely]]
+                return impl_.take(made);
+            return impl_.take_once_settled();
         }
     }
 
-    /// One attempt to take the oldest message, as `try_push`.
+    /// Makes one attempt to take the oldest message, as `try_push`.
     ///
     /// \param out       is assigned the message's bytes when the answer is `ok`, else left alone
-    /// \return          `ok`, `empty`, `closed` (and drained: no message waits, nor can one come back), or `would_block`: somebody is
-    ///                  in the middle of an operation on the same position
-    /// \par Throws      as `push`
-    /// \par Blocks      never, as `try_push`
-    /// \par If killed   as `pop`
-    status try_pop(T& out) requires std::is_trivially_copy_assignable_v<T> {
-        const auto use = [&](const void* slot) { core::copy_bytes(std::addressof(out), slot); };
-        if (core_.pop_quickly(use)) [[likely]]
+    /// \return          `ok`; `empty`; `closed`: no message waits, nor can one come back; or `would_block`: another
+    ///                  participant is in the middle of an operation on the same position
+    /// \throws queue_error  as `push`
+    /// \par Blocks
+    ///   never, as `try_push`
+    /// \par If killed
+    ///   as `pop`
+    status try_pop(T& out) requires is_assignable {
+        const detail::pop_one<T> op{std::addressof(out)};
+        if (impl_.quick(op)) [[likely]]
             return status::ok;
-        return core_.pop_or_say_why(out);
+        return impl_.once(op);
     }
 
-    /// Puts a message at the end; waits for room.
+    /// Puts a message at the end, waiting for room.
     ///
-    /// \return          `ok`, or `closed`
-    /// \par Throws      as `push`
-    /// \par Blocks      until there is room or the queue is closed: looks for a while, and then sleeps (`set_wait_policy`)
-    /// \par If killed   as `push`
-    status push_wait(const T& message) { return push_until(message, detail::os::never); }
-    /// Likewise, for so long at most; zero, or less, looks once.
+    /// \param stop      may end the wait
+    /// \return          `ok`, `closed`, or `stopped`
+    /// \throws queue_error  as `push`
+    /// \par Blocks
+    ///   until there is room, or the queue is closed: looks for a while, and then sleeps (`set_wait_policy`)
+    /// \par If killed
+    ///   as `push`
+    status push_wait(const T& message, const stop_token& stop = {}) { return push_until(message, detail::never, stop); }
+    /// As `push_wait`, with a limit.
     ///
-    /// \return          `ok`, `closed`, or `timed_out`
+    /// \param timeout   steady-clock time to wait; zero, or less, looks once
+    /// \return          as `push_wait`, or `timed_out`
     template <class Rep, class Period>
-    status push_wait_for(const T& message, std::chrono::duration<Rep, Period> timeout) {
-        return push_until(message, detail::deadline_after(timeout));
+    status push_wait_for(const T& message, std::chrono::duration<Rep, Period> timeout, const stop_token& stop = {}) {
+        return push_until(message, detail::to_deadline(timeout), stop);
     }
-    /// Likewise, until then.
+    /// As `push_wait_for`, up to a point of the steady clock.
     template <class Duration>
-    status push_wait_until(const T& message, std::chrono::time_point<std::chrono::steady_clock, Duration> deadline) {
-        return push_until(message, detail::deadline_at(deadline));
+    status push_wait_until(const T& message, std::chrono::time_point<std::chrono::steady_clock, Duration> deadline,
+                           const stop_token& stop = {}) {
+        return push_until(message, detail::to_deadline(deadline), stop);
     }
 
-    /// Takes the oldest message; waits for one. One whose consumer died with it in its hands is handed out to who waits, within some 20 ms.
+    /// Takes the oldest message, waiting for one. A message whose consumer died is delivered to a waiting consumer within
+    /// 20 ms.
     ///
-    /// \return          the message, or nothing: the queue is closed and drained
-    /// \par Throws      as `push`
-    /// \par Blocks      until there is a message or the queue is closed and drained: looks for a while, and then sleeps (`set_wait_policy`)
-    /// \par If killed   as `pop`
-    [[nodiscard]] std::optional<T> pop_wait() { return pop_until(detail::os::never); }
-    /// Likewise, for so long at most; zero, or less, looks once.
+    /// \param stop      may end the wait
+    /// \return          the message, or nothing: the queue is closed and drained, or a stop was requested
+    /// \throws queue_error  as `push`
+    /// \par Blocks
+    ///   until there is a message, or the queue is closed and drained: looks for a while, and then sleeps
+    ///   (`set_wait_policy`)
+    /// \par If killed
+    ///   as `pop`
+    [[nodiscard]] std::optional<T> pop_wait(const stop_token& stop = {}) { return pop_until(detail::never, stop); }
+    /// As `pop_wait`, with a limit.
     ///
-    /// \return          the message, or nothing: the time is over, or the queue is closed and drained
+    /// \param timeout   steady-clock time to wait; zero, or less, looks once
+    /// \return          as `pop_wait`; nothing, too, when the time is over
     template <class Rep, class Period>
-    [[nodiscard]] std::optional<T> pop_wait_for(std::chrono::duration<Rep, Period> timeout) {
-        return pop_until(detail::deadline_after(timeout));
+    [[nodiscard]] std::optional<T> pop_wait_for(std::chrono::duration<Rep, Period> timeout,
+                                                const stop_token& stop = {}) {
+        return pop_until(detail::to_deadline(timeout), stop);
     }
-    /// Likewise, until then.
+    /// As `pop_wait_for`, up to a point of the steady clock.
     template <class Duration>
-    [[nodiscard]] std::optional<T> pop_wait_until(
-        std::chrono::time_point<std::chrono::steady_clock, Duration> deadline) {
-        return pop_until(detail::deadline_at(deadline));
+    [[nodiscard]] std::optional<T> pop_wait_until(std::chrono::time_point<std::chrono::steady_clock, Duration> deadline,
+                                                  const stop_token& stop = {}) {
+        return pop_until(detail::to_deadline(deadline), stop);
     }
 
     /// The same three, which say why there is nothing.
     ///
     /// \param out       is assigned the message's bytes when the answer is `ok`, else left alone
-    /// \return          `ok`, `closed` (and drained), or, of the last two, `timed_out`
-    status pop_wait(T& out) requires std::is_trivially_copy_assignable_v<T> {
-        return pop_until(out, detail::os::never);
+    /// \return          `ok`, `closed` (and drained), `stopped`, or, with a limit, `timed_out`
+    status pop_wait(T& out, const stop_token& stop = {}) requires is_assignable {
+        return pop_until(out, detail::never, stop);
     }
     template <class Rep, class Period>
-    status pop_wait_for(T& out,
-                        std::chrono::duration<Rep, Period> timeout) requires std::is_trivially_copy_assignable_v<T> {
-        return pop_until(out, detail::deadline_after(timeout));
+    status pop_wait_for(T& out, std::chrono::duration<Rep, Period> timeout,
+                        const stop_token& stop = {}) requires is_assignable {
+        return pop_until(out, detail::to_deadline(timeout), stop);
     }
     template <class Duration>
-    status pop_wait_until(T& out, std::chrono::time_point<std::chrono::steady_clock, Duration> deadline) requires
-        std::is_trivially_copy_assignable_v<T> {
-        return pop_until(out, detail::deadline_at(deadline));
+    status pop_wait_until(T& out, std::chrono::time_point<std::chrono::steady_clock, Duration> deadline,
+                          const stop_token& stop = {}) requires is_assignable {
+        return pop_until(out, detail::to_deadline(deadline), stop);
     }
 
-    /// How this handle, and copies made of it from now on, wait. Not while it is being used.
-    void set_wait_policy(const wait_policy& policy) noexcept { core_.set_policy(policy); }
-    [[nodiscard]] const wait_policy& waits_by() const noexcept { return core_.policy(); }
+    /// Says how this handle, and copies made of it from now on, wait. Not while the handle is being used.
+    void set_wait_policy(const wait_policy& policy) noexcept { impl_.set_policy(policy); }
+    [[nodiscard]] const wait_policy& waits_by() const noexcept { return impl_.policy(); }
 
-    /// Puts as many of the first `messages` at the end as there is room for. They come out one after the other, without others between
-    /// them; each is there on its own, so consumers may have the first before the last is pushed.
+    /// Puts as many of the first `messages` at the end as there is room for. They come out one after the other, with no
+    /// others between them. Each is there on its own: consumers may have the first before the last is pushed.
     ///
     /// \return          how many; 0: the queue was full, or is closed, or there were none
-    /// \par Throws      as `push`
-    /// \par Blocks      as `push`
-    /// \par If killed   each of them is there, or not; never a part of one. They need not be the first of them
+    /// \throws queue_error  as `push`
+    /// \par Blocks
+    ///   as `push`
+    /// \par If killed
+    ///   each of them is there, or not; never a part of one. They need not be the first of them
     [[nodiscard]] size_type push_some(std::span<const T> messages) { return push_batch(messages, 1); }
-    /// Likewise, all or none.
+    /// As `push_some`, but all or none.
     ///
     /// \return          true: done. False: there was no room for all of them, or the queue is closed
-    /// \par Throws      as `push`; `batch_too_large`: they are more than `capacity()`
+    /// \throws queue_error  as `push`; `batch_too_large`: they are more than `capacity()`
     [[nodiscard]] bool push_all(std::span<const T> messages) {
         refuse_if_too_large(messages.size());
         return messages.empty() || push_batch(messages, messages.size()) != 0;
@@ -281,266 +321,353 @@ public:
     ///
     /// \param room      its first elements are assigned the messages' bytes
     /// \return          how many; 0: the queue was empty, or is closed and drained, or there was no room
-    /// \par Throws      as `pop`
-    /// \par Blocks      as `pop`
-    /// \par If killed   each of them is delivered to somebody else, or has been handed over, as by `pop`
-    [[nodiscard]] size_type pop_some(std::span<T> room) requires std::is_trivially_copy_assignable_v<T> {
-        typename core::batch_to_pop batch{room};
-        core_.pop(batch);
-        return batch.done;
+    /// \throws queue_error  as `pop`
+    /// \par Blocks
+    ///   as `pop`
+    /// \par If killed
+    ///   each of them is delivered to another consumer, or has been handed over, as by `pop`
+    [[nodiscard]] size_type pop_some(std::span<T> room) requires is_assignable {
+        size_type done = 0;
+        const detail::pop_many<T> op{room, done};
+        static_cast<void>(room.empty() || impl_.quick(op) || impl_.until_settled(op));
+        return done;
     }
 
-    /// As `push_some`, `push_all` and `pop_some`; wait until there is room for one, for all, or until there is a message.
+    /// As `push_some`, `push_all` and `pop_some`, waiting: for room for one, for room for all, for a message.
     ///
-    /// \return          how many; 0: the queue is closed (and drained), or, of the timed ones, the time is over, or there were none.
-    ///                  `push_all_wait`: as `push_wait`
-    /// \par Blocks      as `push_wait` and `pop_wait`
-    [[nodiscard]] size_type push_some_wait(std::span<const T> messages) {
-        return push_some_until(messages, detail::os::never);
+    /// \param stop      may end the wait
+    /// \param timeout   steady-clock time to wait; zero, or less, looks once
+    /// \return          how many; 0: the queue is closed (and drained), a stop was requested, the time is over, or there
+    ///                  were none. Of `push_all_wait`: as `push_wait`
+    /// \par Blocks
+    ///   as `push_wait` and `pop_wait`
+    [[nodiscard]] size_type push_some_wait(std::span<const T> messages, const stop_token& stop = {}) {
+        return push_some_until(messages, detail::never, stop);
     }
     template <class Rep, class Period>
-    [[nodiscard]] size_type push_some_wait_for(std::span<const T> messages,
-                                               std::chrono::duration<Rep, Period> timeout) {
-        return push_some_until(messages, detail::deadline_after(timeout));
+    [[nodiscard]] size_type push_some_wait_for(std::span<const T> messages, std::chrono::duration<Rep, Period> timeout,
+                                               const stop_token& stop = {}) {
+        return push_some_until(messages, detail::to_deadline(timeout), stop);
     }
     template <class Duration>
-    [[nodiscard]] size_type push_some_wait_until(
-        std::span<const T> messages, std::chrono::time_point<std::chrono::steady_clock, Duration> deadline) {
-        return push_some_until(messages, detail::deadline_at(deadline));
+    [[nodiscard]] size_type push_some_wait_until(std::span<const T> messages,
+                                                 std::chrono::time_point<std::chrono::steady_clock, Duration> deadline,
+                                                 const stop_token& stop = {}) {
+        return push_some_until(messages, detail::to_deadline(deadline), stop);
     }
-    status push_all_wait(std::span<const T> messages) { return push_all_until(messages, detail::os::never); }
+    status push_all_wait(std::span<const T> messages, const stop_token& stop = {}) {
+        return push_all_until(messages, detail::never, stop);
+    }
     template <class Rep, class Period>
-    status push_all_wait_for(std::span<const T> messages, std::chrono::duration<Rep, Period> timeout) {
-        return push_all_until(messages, detail::deadline_after(timeout));
+    status push_all_wait_for(std::span<const T> messages, std::chrono::duration<Rep, Period> timeout,
+                             const stop_token& stop = {}) {
+        return push_all_until(messages, detail::to_deadline(timeout), stop);
     }
     template <class Duration>
     status push_all_wait_until(std::span<const T> messages,
-                               std::chrono::time_point<std::chrono::steady_clock, Duration> deadline) {
-        return push_all_until(messages, detail::deadline_at(deadline));
+                               std::chrono::time_point<std::chrono::steady_clock, Duration> deadline,
+                               const stop_token& stop = {}) {
+        return push_all_until(messages, detail::to_deadline(deadline), stop);
     }
-    [[nodiscard]] size_type pop_some_wait(std::span<T> room) requires std::is_trivially_copy_assignable_v<T> {
-        return pop_some_until(room, detail::os::never);
+    [[nodiscard]] size_type pop_some_wait(std::span<T> room, const stop_token& stop = {}) requires is_assignable {
+        return pop_some_until(room, detail::never, stop);
     }
     template <class Rep, class Period>
-    [[nodiscard]] size_type pop_some_wait_for(
-        std::span<T> room, std::chrono::duration<Rep, Period> timeout) requires std::is_trivially_copy_assignable_v<T> {
-        return pop_some_until(room, detail::deadline_after(timeout));
+    [[nodiscard]] size_type pop_some_wait_for(std::span<T> room, std::chrono::duration<Rep, Period> timeout,
+                                              const stop_token& stop = {}) requires is_assignable {
+        return pop_some_until(room, detail::to_deadline(timeout), stop);
     }
     template <class Duration>
     [[nodiscard]] size_type pop_some_wait_until(std::span<T> room,
-                                                std::chrono::time_point<std::chrono::steady_clock, Duration>
-                                                    deadline) requires std::is_trivially_copy_assignable_v<T> {
-        return pop_some_until(room, detail::deadline_at(deadline));
+                                                std::chrono::time_point<std::chrono::steady_clock, Duration> deadline,
+                                                const stop_token& stop = {}) requires is_assignable {
+        return pop_some_until(room, detail::to_deadline(deadline), stop);
     }
 
     /// Puts a message at the end that `fill` makes in place.
     ///
-    /// \param fill      is called, once there is room, with a `T&` in the queue, whose value is whatever was there; it must not
-    ///                  be left by longjmp, nor push, pop or peek in the same queue, by this handle. Others wait, at this position, until
-    ///                  it returns
+    /// \param fill      is called, once there is room, with a `T&` in the queue, whose value is whatever was there. It must
+    ///                  not be left by longjmp, nor push, pop or peek in the same queue through this handle. Other
+    ///                  participants wait at this position until it returns
     /// \return          as `push`
-    /// \par Throws      as `push`; `in_callable`, if called inside such a callable; what `fill` throws: nothing is pushed then
-    /// \par Blocks      as `push`
-    /// \par If killed   as `push`; inside `fill`, too
+    /// \throws queue_error  as `push`; `in_callable`, if called inside such a callable. Also what `fill` throws: nothing
+    ///                  is pushed then
+    /// \par Blocks
+    ///   as `push`
+    /// \par If killed
+    ///   as `push`; inside `fill`, too
     template <std::invocable<T&> Fill>
     [[nodiscard]] bool push_with(Fill&& fill) {
-        detail::claim mine{};
-        if (core_.ride_out([&] { return core_.claim_push(mine); }) != detail::outcome::ok) return false;
-        core_.push_claimed(mine, std::forward<Fill>(fill));
+        detail::claim made{};
+        const detail::claim_for_push op{made};
+        if (!impl_.quick(op) && !impl_.until_settled(op)) return false;
+        impl_.push_claimed(made, std::forward<Fill>(fill));
         return true;
     }
-
-    /// One attempt of `push_with`; answers as `try_push`.
+    /// Makes one attempt of `push_with`; answers as `try_push`.
     template <std::invocable<T&> Fill>
     status try_push_with(Fill&& fill) {
-        detail::claim mine{};
-        const status result = core_.to_status(core_.claim_push(mine));
-        if (result == status::ok) core_.push_claimed(mine, std::forward<Fill>(fill));
+        detail::claim made{};
+        const detail::claim_for_push op{made};
+        const status result = impl_.quick(op) ? status::ok : impl_.once(op);
+        if (result == status::ok) impl_.push_claimed(made, std::forward<Fill>(fill));
         return result;
     }
+    /// As `push_with`, waiting for room; answers as `push_wait`.
+    ///
+    /// \param stop      may end the wait for room; it does not interrupt `fill`
+    /// \param timeout   steady-clock time to wait for room; zero, or less, looks once
+    template <std::invocable<T&> Fill>
+    status push_wait_with(Fill&& fill, const stop_token& stop = {}) {
+        return push_with_until(std::forward<Fill>(fill), detail::never, stop);
+    }
+    template <std::invocable<T&> Fill, class Rep, class Period>
+    status push_wait_with_for(Fill&& fill, std::chrono::duration<Rep, Period> timeout, const stop_token& stop = {}) {
+        return push_with_until(std::forward<Fill>(fill), detail::to_deadline(timeout), stop);
+    }
+    template <std::invocable<T&> Fill, class Duration>
+    status push_wait_with_until(Fill&& fill, std::chrono::time_point<std::chrono::steady_clock, Duration> deadline,
+                                const stop_token& stop = {}) {
+        return push_with_until(std::forward<Fill>(fill), detail::to_deadline(deadline), stop);
+    }
 
-    /// Takes the oldest message by letting `use` read it in place. It is gone once `use` has returned: so its return is an
-    /// acknowledgement. Otherwise the message is delivered again, later than others that were pushed after it.
+    /// Takes the oldest message by letting `use` read it in place. The message is gone once `use` has returned: its return
+    /// is an acknowledgement. Otherwise the message is delivered again, later than others that were pushed after it.
     ///
     /// \param use       is called with a `const T&` in the queue; as `fill` of `push_with`
     /// \return          whether there was a message; as `pop`
-    /// \par Throws      as `push_with`; what `use` throws: somebody else gets the message then
-    /// \par Blocks      as `pop`
-    /// \par If killed   inside `use`, or before: the message is delivered to somebody else, or, if it has cost `options::max_deaths`
-    ///                  consumers, dropped (see `on_dropped`)
+    /// \throws queue_error  as `push_with`. Also what `use` throws: another consumer gets the message then
+    /// \par Blocks
+    ///   as `pop`
+    /// \par If killed
+    ///   inside `use`, or before: the message is delivered to another consumer. If it has killed `options::max_deaths`
+    ///   consumers, it is dropped (see `on_dropped`)
     template <std::invocable<const T&> Use>
     bool pop_with(Use&& use) {
-        detail::claim mine{};
-        if (core_.ride_out([&] { return core_.claim_pop(mine); }) != detail::outcome::ok) return false;
-        core_.pop_claimed(mine, std::forward<Use>(use));
+        detail::claim made{};
+        const detail::claim_for_pop op{made};
+        if (!impl_.quick(op) && !impl_.until_settled(op)) return false;
+        impl_.pop_claimed(made, std::forward<Use>(use));
         return true;
     }
-
-    /// One attempt of `pop_with`; answers as `try_pop`.
+    /// Makes one attempt of `pop_with`; answers as `try_pop`.
     template <std::invocable<const T&> Use>
     status try_pop_with(Use&& use) {
-        detail::claim mine{};
-        const status result = core_.to_status(core_.claim_pop(mine));
-        if (result == status::ok) core_.pop_claimed(mine, std::forward<Use>(use));
+        detail::claim made{};
+        const detail::claim_for_pop op{made};
+        const status result = impl_.quick(op) ? status::ok : impl_.once(op);
+        if (result == status::ok) impl_.pop_claimed(made, std::forward<Use>(use));
         return result;
     }
-
-    /// Closes the queue for all users, for good: no more messages can be pushed; those that wait can still be popped.
+    /// As `pop_with`, waiting for a message; answers as `pop_wait(out)`. So a consumer can wait, and lose nothing when it is
+    /// killed.
     ///
-    /// \par Orders      whoever finds it closed sees what was done before
-    /// \par If killed   it is closed, or not
-    void close() noexcept { core_.owner().close(); }
-    /// Whether somebody has closed it.
-    [[nodiscard]] bool is_closed() const noexcept { return core_.owner().is_closed(); }
+    /// \param stop      may end the wait for a message; it does not interrupt `use`
+    /// \param timeout   steady-clock time to wait for a message; zero, or less, looks once
+    template <std::invocable<const T&> Use>
+    status pop_wait_with(Use&& use, const stop_token& stop = {}) {
+        return pop_with_until(std::forward<Use>(use), detail::never, stop);
+    }
+    template <std::invocable<const T&> Use, class Rep, class Period>
+    status pop_wait_with_for(Use&& use, std::chrono::duration<Rep, Period> timeout, const stop_token& stop = {}) {
+        return pop_with_until(std::forward<Use>(use), detail::to_deadline(timeout), stop);
+    }
+    template <std::invocable<const T&> Use, class Duration>
+    status pop_wait_with_until(Use&& use, std::chrono::time_point<std::chrono::steady_clock, Duration> deadline,
+                               const stop_token& stop = {}) {
+        return pop_with_until(std::forward<Use>(use), detail::to_deadline(deadline), stop);
+    }
 
-    /// Settles what participants have left that died in the middle of an operation. This need not be called: a push or pop that
-    /// is stuck behind the dead does the same, so does one that finds the queue empty, every now and then, and so does `open`.
+    /// Closes the queue for all users, for good: no more messages can be pushed. Messages that wait can still be popped.
+    ///
+    /// \par Orders
+    ///   a process that finds it closed sees what was done before
+    /// \par If killed
+    ///   it is closed, or not
+    void close() noexcept { impl_.close(); }
+    /// Whether a process has closed it.
+    [[nodiscard]] bool is_closed() const noexcept { return impl_.is_closed(); }
+
+    /// Recovers what participants have left that died in the middle of an operation. Nobody needs to call this: a push or
+    /// pop that is stuck behind the dead does the same; so does one that finds the queue empty, every 20 ms; so does `open`.
     /// A participant that is alive is never touched, however long it has been stopped.
     ///
     /// \return          what was found
-    /// \par Throws      `queue_error`: `system_failure`; what the callable of `on_dropped` throws
-    /// \par Blocks      never; makes one or two system calls for each participant
-    /// \par If killed   the next one goes on
-    recovery_report recover() { return core_.owner().recover(core_.me_if_known()); }
+    /// \throws queue_error  `system_failure`. Also what the callable of `on_dropped` throws
+    /// \par Blocks
+    ///   never; makes one or two system calls for each participant
+    /// \par If killed
+    ///   the next recovery goes on
+    recovery_report recover() { return impl_.recover(); }
 
-    /// Says what to do with messages that are dropped through this handle, because they have cost `options::max_deaths` consumers.
+    /// Says what to do with poison messages: those that are dropped through this handle because they have killed
+    /// `options::max_deaths` consumers.
     ///
-    /// \param callable  is called, with a copy, by whichever thread found that out in a push, pop, peek or `recover` through this
-    ///                  handle or a copy of it; it may use the queue. Other handles, and processes, have their own: where none is set,
-    ///                  the message is dropped silently, and counted (`stats`)
-    /// \par If killed   before it has returned: the message is gone
+    /// \param callable  is called, with a copy, by a thread that finds this out in a push, pop, peek or `recover` through
+    ///                  this handle or a copy of it. It may use the queue. Other handles, and processes, have their own.
+    ///                  Where none is set, the message is dropped silently, and counted (`stats`)
+    /// \par If killed
+    ///   before it has returned: the message is gone
     void on_dropped(std::function<void(const T&)> callable) {
-        if (!callable) return core_.owner().on_dropped(nullptr);
-        core_.owner().on_dropped([call = std::move(callable)](const void* bytes) {
+        if (!callable) return impl_.on_dropped(nullptr);
+        impl_.on_dropped([call = std::move(callable)](const void* bytes) {
             storage copy;
-            core::copy_bytes(copy.bytes, bytes);
+            detail::copy_bytes<T>(copy.bytes, bytes);
             call(copy.value);
         });
     }
 
-    /// What can be said about the queue and its users at the moment, while they go on.
+    /// Says what can be said about the queue and its users at the moment, while they go on. It writes down, in the queue,
+    /// since when a position has been found stalled.
     ///
-    /// \par Throws      `std::bad_alloc`
-    /// \par Blocks      never; makes one system call for each participant
-    [[nodiscard]] queue_stats stats() const { return detail::collect_stats(core_.owner()); }
+    /// \throws std::bad_alloc
+    /// \par Blocks
+    ///   never; makes one system call for each participant
+    [[nodiscard]] queue_stats stats() const { return impl_.stats(); }
 
-    /// Copies the oldest message and leaves it where it is. The copy is whole, though others may take the message meanwhile.
+    /// Copies the oldest message and leaves it where it is. The copy is whole, though others may take the message at the
+    /// same time.
     ///
     /// \return          the message, or nothing: the queue was empty
-    /// \par Throws      `queue_error`: `corrupt`; `in_callable`, where the calling thread's own callable holds the position; what the
-    ///                  callable of `on_dropped` throws
-    /// \par Blocks      not for an empty queue; only while somebody is in the middle of an operation on the same position
-    /// \par If killed   nothing changes
+    /// \throws queue_error  `corrupt`; `in_callable`, where the calling thread's own callable holds the position. Also what
+    ///                  the callable of `on_dropped` throws
+    /// \par Blocks
+    ///   as `pop`
+    /// \par If killed
+    ///   nothing changes
     [[nodiscard]] std::optional<T> peek() const {
         storage copy;
-        if (core_.ride_out([&] { return core_.peek(copy.bytes); }) != detail::outcome::ok) return std::nullopt;
+        if (!impl_.peek(copy.bytes)) return std::nullopt;
         return copy.value;
     }
 
-    /// One attempt to copy the oldest message.
+    /// Makes one attempt to copy the oldest message.
     ///
     /// \param out       is assigned the message's bytes when the answer is `ok`, else left alone
-    /// \return          `ok`, `empty`, or `would_block`: somebody is in the middle of an operation on the same position
-    /// \par Throws      `queue_error`: `corrupt`
-    /// \par Blocks      never
-    /// \par If killed   nothing changes
-    status try_peek(T& out) const requires std::is_trivially_copy_assignable_v<T> {
+    /// \return          `ok`, `empty`, `closed`, or `would_block`: another participant is in the middle of an operation on
+    ///                  the same position
+    /// \throws queue_error  `corrupt`
+    /// \par Blocks
+    ///   never
+    /// \par If killed
+    ///   nothing changes
+    status try_peek(T& out) const requires is_assignable {
         storage copy;
-        const status result = core_.to_status(core_.peek(copy.bytes));
-        if (result == status::ok) core::copy_bytes(std::addressof(out), copy.bytes);
+        const status result = impl_.try_peek(copy.bytes);
+        if (result == status::ok) detail::copy_bytes<T>(std::addressof(out), copy.bytes);
         return result;
     }
 
-    /// How many messages wait, 0 to `capacity()`: exact while nobody works on the queue; else messages that come and go during
-    /// the call may be counted. After a death this may take a look at every slot.
-    [[nodiscard]] size_type size() const noexcept { return core_.ring().size(); }
+    /// How many messages wait, 0 to `capacity()`: exact while nobody works on the queue. Otherwise messages that come and go
+    /// during the call may be counted. After a death this may look at every slot.
+    [[nodiscard]] size_type size() const noexcept { return impl_.size(); }
     /// How many messages it holds.
-    [[nodiscard]] size_type capacity() const noexcept { return core_.ring().space().capacity(); }
-    /// Whether no message waited, at an instant during the call. One in the hands of a consumer does not wait, and one whose consumer
-    /// died only does once somebody has found that out: so poll by `pop`, not by this.
-    [[nodiscard]] bool empty() const noexcept { return core_.ring().empty(); }
-    /// Whether there was no room for another message, at an instant during the call: as a rule because `capacity()` messages
-    /// waited; after a death, or a callable that threw, also because the next place has a message in it that is to be delivered
-    /// again, or because places behind the first message are void.
-    [[nodiscard]] bool full() const noexcept { return core_.ring().full(); }
+    [[nodiscard]] size_type capacity() const noexcept { return impl_.capacity(); }
+    /// Whether no message waited, at an instant during the call. A message that a consumer holds does not wait. A message
+    /// whose consumer died waits only once a recovery has found it: so poll by `pop`, not by this.
+    [[nodiscard]] bool empty() const noexcept { return impl_.size() == 0; }
+    /// Whether there was no room for another message, at an instant during the call. As a rule `capacity()` messages waited.
+    /// After a death, or a callable that threw, the next place may also hold a message that is to be delivered again, or
+    /// places behind the first message may be tombstones.
+    [[nodiscard]] bool full() const noexcept { return impl_.full(); }
     /// The name that it was created with.
-    [[nodiscard]] const std::string& name() const noexcept { return core_.name(); }
+    [[nodiscard]] const std::string& name() const noexcept { return impl_.name(); }
 
     /// Pops: every message that the loop `for (const T& m : q)` sees has been taken out. It ends when the queue is empty.
     [[nodiscard]] iterator begin() noexcept { return iterator(*this); }
     [[nodiscard]] std::default_sentinel_t end() const noexcept { return std::default_sentinel; }
 
 private:
-    using core = detail::queue_impl<T>;
-    using storage = typename core::storage;
+    using impl = detail::queue_impl<T>;
+    using storage = typename impl::storage;
 
-    explicit shmem_queue(detail::joined_segment joined) : core_(std::move(joined)) {}
+    explicit shmem_queue(detail::queue_base joined) noexcept : impl_(std::move(joined)) {}
 
-    static shmem_queue recovered(shmem_queue opened) {
-        opened.core_.owner().recover_without_dropping();
-        return opened;
+    static detail::element_description description() noexcept {
+        static_assert(schema_of<T>.text.size() <= detail::layout::max_schema_size,
+                      "the schema of T is too long: specialise promisqs::treat_as_opaque<T> as true");
+        return {sizeof(T), alignof(T), schema_of<T>};
     }
 
-    [[nodiscard]] std::optional<T> pop_until(std::uint64_t deadline) {
-        detail::claim mine{};
-        if (core_.claim_pop_quickly(mine)) [[likely]]
-            return core_.take(mine);
-        return core_.pop_waiting(deadline);
+    [[nodiscard]] std::optional<T> pop_until(std::uint64_t deadline, const stop_token& stop) {
+        detail::claim made{};
+        if (impl_.quick(detail::claim_for_pop{made})) [[likely]]
+            return impl_.take(made);
+        return impl_.take_until(deadline, stop);
     }
-    status pop_until(T& out, std::uint64_t deadline) {
-        const auto use = [&](const void* slot) { core::copy_bytes(std::addressof(out), slot); };
-        if (core_.pop_quickly(use)) [[likely]]
+    status pop_until(T& out, std::uint64_t deadline, const stop_token& stop) {
+        const detail::pop_one<T> op{std::addressof(out)};
+        if (impl_.quick(op)) [[likely]]
             return status::ok;
-        return core_.to_status(core_.pop_waiting(use, deadline));
+        return impl_.until(op, deadline, stop);
     }
-    status push_until(const T& message, std::uint64_t deadline) {
-        if (core_.push_quickly(message)) [[likely]]
+    status push_until(const T& message, std::uint64_t deadline, const stop_token& stop) {
+        const detail::push_one<T> op{message};
+        if (impl_.quick(op)) [[likely]]
             return status::ok;
-        return core_.to_status(core_.push_waiting(message, deadline));
+        return impl_.until(op, deadline, stop);
+    }
+
+    template <class Fill>
+    status push_with_until(Fill&& fill, std::uint64_t deadline, const stop_token& stop) {
+        detail::claim made{};
+        const detail::claim_for_push op{made};
+        const status result = impl_.quick(op) ? status::ok : impl_.until(op, deadline, stop);
+        if (result == status::ok) impl_.push_claimed(made, std::forward<Fill>(fill));
+        return result;
+    }
+    template <class Use>
+    status pop_with_until(Use&& use, std::uint64_t deadline, const stop_token& stop) {
+        detail::claim made{};
+        const detail::claim_for_pop op{made};
+        const status result = impl_.quick(op) ? status::ok : impl_.until(op, deadline, stop);
+        if (result == status::ok) impl_.pop_claimed(made, std::forward<Use>(use));
+        return result;
     }
 
     size_type push_batch(std::span<const T> messages, size_type least) {
-        typename core::batch_to_push batch{messages, least};
-        core_.push(batch);
-        return batch.done;
+        size_type done = 0;
+        const detail::push_many<T> op{messages, least, done};
+        static_cast<void>(messages.empty() || impl_.quick(op) || impl_.until_settled(op));
+        return done;
     }
-    size_type push_some_until(std::span<const T> messages, std::uint64_t deadline) {
-        typename core::batch_to_push batch{messages, 1};
-        core_.push_waiting(batch, deadline);
-        return batch.done;
+    size_type push_some_until(std::span<const T> messages, std::uint64_t deadline, const stop_token& stop) {
+        size_type done = 0;
+        const detail::push_many<T> op{messages, 1, done};
+        if (!messages.empty() && !impl_.quick(op)) static_cast<void>(impl_.until(op, deadline, stop));
+        return done;
     }
-    status push_all_until(std::span<const T> messages, std::uint64_t deadline) {
+    status push_all_until(std::span<const T> messages, std::uint64_t deadline, const stop_token& stop) {
         refuse_if_too_large(messages.size());
-        typename core::batch_to_push batch{messages, messages.size()};
-        return core_.to_status(core_.push_waiting(batch, deadline));
+        size_type done = 0;
+        const detail::push_many<T> op{messages, messages.size(), done};
+        return messages.empty() || impl_.quick(op) ? status::ok : impl_.until(op, deadline, stop);
     }
-    size_type pop_some_until(std::span<T> room, std::uint64_t deadline) {
-        typename core::batch_to_pop batch{room};
-        core_.pop_waiting(batch, deadline);
-        return batch.done;
+    size_type pop_some_until(std::span<T> room, std::uint64_t deadline, const stop_token& stop) {
+        size_type done = 0;
+        const detail::pop_many<T> op{room, done};
+        if (!room.empty() && !impl_.quick(op)) static_cast<void>(impl_.until(op, deadline, stop));
+        return done;
     }
     void refuse_if_too_large(std::size_t messages) const {
-        if (messages <= capacity()) return;
-        throw queue_error(errc::batch_too_large, name(),
-                          "expected at most " + std::to_string(capacity()) + " messages at once, found " +
-                              std::to_string(messages) + "; push them in parts, or create it with a larger capacity");
+        if (messages > capacity()) impl_.raise_batch_too_large(messages);
     }
 
     friend struct detail::queue_access;
-    core core_;
+    impl impl_;
 };
 
 /// How other parts of the library get at what a handle has.
 struct detail::queue_access {
     template <class T>
-    static const queue_impl<T>& core_of(const shmem_queue<T>& handle) noexcept {
-        return handle.core_;
+    static const queue_base& base_of(const shmem_queue<T>& handle) noexcept {
+        return handle.impl_;
     }
 };
 
-/// Takes message after message out of a queue; at its end when it finds the queue empty. An input iterator, which pops when
-/// it is looked at, and not before: what was not looked at stays in the queue. It can be moved, not copied, as a message can
-/// be taken only once.
+/// Takes message after message out of a queue, until it finds the queue empty. An input iterator, which pops when it is
+/// looked at, and not before: what was not looked at stays in the queue. It can be moved, not copied, as a message can be
+/// taken only once.
 template <queue_element T>
 class shmem_queue<T>::iterator {
 public:

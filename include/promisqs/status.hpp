@@ -14,7 +14,8 @@ enum class [[nodiscard]] status {
     empty,        ///< a pop or peek found none
     would_block,  ///< somebody else is in the middle of an operation on this position: try again
     closed,       ///< the queue was closed: nothing can be pushed, or nothing is left to be popped
-    timed_out     ///< the given time is over
+    timed_out,    ///< the given time is over
+    stopped       ///< a stop was requested by the given token
 };
 
 /// The name of a status, as written above.
@@ -26,6 +27,7 @@ constexpr std::string_view to_string(status value) noexcept {
         case status::would_block: return "would_block";
         case status::closed: return "closed";
         case status::timed_out: return "timed_out";
+        case status::stopped: return "stopped";
     }
     return "unknown";
 }

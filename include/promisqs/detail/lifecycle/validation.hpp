@@ -18,13 +18,6 @@
 
 namespace promisqs::detail {
 
-/// The type of a queue's elements, as far as two programs have to agree on it.
-struct element_description {
-    std::uint64_t size;
-    std::uint64_t alignment;
-    schema type;
-};
-
 /// What is used of a header, once it has been checked.
 struct checked_header {
     std::uint64_t capacity;

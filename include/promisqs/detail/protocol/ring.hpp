@@ -142,6 +142,11 @@ public:
         return claim_at_head<slot_state::full>(*this, me, mine);
     }
 
+    template <class Participant>
+    [[gnu::always_inline]] bool claim_pop(const ring& here, Participant& me, claim& mine) const {
+        return claim_at_head<slot_state::full>(here, me, mine);
+    }
+
     /// Claims an orphan, if there is one and nothing can be had at the head; otherwise says what is in the way. A void at the
     /// head is taken out of the way.
     template <class Participant>
@@ -259,7 +264,7 @@ public:
         memory_.tail().fetch_or(space_.closed_bit(), std::memory_order_seq_cst);
     }
 
-private:
+public:
     // In the claims that follow, `here` is this ring, or a copy whose members are in registers: the compiler can't know that no atomic changes
     // `*this`. What is needed once is read from `*this`, so that no register waits for it.
 

@@ -29,8 +29,7 @@ enum class outcome {
     closed,
     contended,    // somebody else was faster: try again at once
     in_progress,  // the position is held by somebody in the middle of an operation: wait a little
-    timed_out,
-    corrupt  // the shared words hold what no participant ever writes
+    corrupt       // the shared words hold what no participant ever writes
 };
 
 // Copies bytes that a producer may overwrite meanwhile; the caller finds out, and throws the copy away. Each load is an

@@ -13,63 +13,70 @@
 
 namespace promisqs::detail {
 
-/// What becomes of messages that are dropped: copies of them wait for the callable, if there is one.
+/// The poison messages that this process has dropped from a queue. Copies of them wait for the user's handler; without
+/// one, none are kept.
 class dead_letters {
 public:
-    using callable = std::function<void(const void*)>;
+    using handler = std::function<void(const void*)>;
 
     explicit dead_letters(std::size_t element_size) noexcept : element_size_(element_size) {}
 
-    void set(callable handler) {
-        auto shared = handler ? std::make_shared<const callable>(std::move(handler)) : nullptr;
+    void set(handler chosen) {
+        auto shared = chosen ? std::make_shared<const handler>(std::move(chosen)) : nullptr;
         const std::lock_guard guard(shared_file::process_mutex());
-        mourner_.swap(shared);
+        handler_.swap(shared);
     }
 
-    /// The `Letters` of a recovery that drops messages.
+    /// Where a recovery puts the messages that it drops.
     class slot {
     public:
-        explicit slot(dead_letters& yard) : yard_(yard) {}
+        explicit slot(dead_letters& letters) : letters_(letters) {}
+
+        /// Copies a message that others may still be overwriting. A later compare-exchange tells whether the copy is
+        /// valid. Whatever can fail fails here.
         [[nodiscard]] bool stage(const void* message) {
             const std::lock_guard guard(shared_file::process_mutex());
-            if (yard_.mourner_ == nullptr) return true;
-            yard_.waiting_.reserve(yard_.waiting_.size() + 1);  // what can fail must do so now
-            copy_.resize(yard_.element_size_);
-            copy_while_shared(copy_.data(), message, yard_.element_size_);  // whether it was, is known when it is gone
+            if (letters_.handler_ == nullptr) return true;
+            letters_.waiting_.reserve(letters_.waiting_.size() + 1);
+            copy_.resize(letters_.element_size_);
+            copy_while_shared(copy_.data(), message, letters_.element_size_);
             return true;
         }
+        /// Keeps the copy: the message is gone from the queue.
         void commit() {
             const std::lock_guard guard(shared_file::process_mutex());
-            if (!copy_.empty()) yard_.waiting_.push_back(std::exchange(copy_, {}));
+            if (!copy_.empty()) letters_.waiting_.push_back(std::exchange(copy_, {}));
         }
 
     private:
-        dead_letters& yard_;
+        dead_letters& letters_;
         std::vector<std::byte> copy_;
     };
 
-    /// The `Letters` of one that does not.
-    struct closed {
+    /// For a recovery that drops nothing: poison messages stay in the queue.
+    struct keep_in_queue {
         [[nodiscard]] static bool stage(const void* /*message*/) noexcept { return false; }
         static void commit() noexcept {}
     };
 
-    /// Hands the messages over. What the callable throws goes on; the other messages wait for the next time.
+    /// Hands the waiting messages to the handler.
+    ///
+    /// \throws  what the handler throws; the other messages wait for the next call
     void deliver() {
         for (;;) {
             std::unique_lock guard(shared_file::process_mutex());
             if (waiting_.empty()) return;
             const auto message = std::move(waiting_.back());
             waiting_.pop_back();
-            const auto handler = mourner_;
+            const auto chosen = handler_;
             guard.unlock();
-            if (handler != nullptr) (*handler)(message.data());
+            if (chosen != nullptr) (*chosen)(message.data());
         }
     }
 
 private:
     std::size_t element_size_;
-    std::shared_ptr<const callable> mourner_;
+    std::shared_ptr<const handler> handler_;
     std::vector<std::vector<std::byte>> waiting_;
 };
 

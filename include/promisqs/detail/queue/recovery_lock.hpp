@@ -1,56 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// How recovery gets at the kernel's locks, and when it is due.
+// How a recovery gets at the kernel's locks, and when the next one is due.
 
 #include <promisqs/detail/layout.hpp>
 #include <promisqs/detail/os/file.hpp>
 #include <promisqs/detail/os/futex.hpp>
-#include <promisqs/detail/os/memory.hpp>
-#include <promisqs/detail/os/process.hpp>
 #include <promisqs/detail/os/shared_file.hpp>
-#include <promisqs/detail/protocol/ring_state.hpp>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <memory>
-#include <mutex>
-#include <utility>
-#include <vector>
 
 namespace promisqs::detail {
 
-/// The recovery lock, and, while it is held, the locks of participant entries whose owners are dead.
+/// The recovery lock. While a process holds it, it can also lock the entries of dead participants.
 class recovery_lock {
 public:
-    /// Tries, without waiting.
+    /// Tries to take it, without waiting.
     explicit recovery_lock(shared_file& file) noexcept : file_(file) {
         if (!file_.begin_observing()) return;
         observer_ = file_.observer();
         error_ = observer_ < 0 ? EBADF : os::lock_byte(observer_, layout::recovery_byte, exclusive);
-        held_ = error_ == 0;
-        if (!held_) file_.end_observing();
+        owns_lock_ = error_ == 0;
+        if (!owns_lock_) file_.end_observing();
     }
 
     recovery_lock(const recovery_lock&) = delete;
     recovery_lock& operator=(const recovery_lock&) = delete;
 
     ~recovery_lock() {
-        if (!held_) return;
+        if (!owns_lock_) return;
         unlock_byte(layout::recovery_byte);
         file_.end_observing();
     }
 
-    [[nodiscard]] bool held() const noexcept { return held_; }
+    [[nodiscard]] bool owns_lock() const noexcept { return owns_lock_; }
 
-    /// Why they are not held, if not because somebody else has them; 0 otherwise.
+    /// Why the system refused it, as an `errno`. 0 if it is held, here or elsewhere.
     [[nodiscard]] int failure() const noexcept { return error_ == EAGAIN ? 0 : error_; }
 
-    /// Whether nobody alive owns entry i.
+    /// Locks entry i. False: its owner is alive.
     [[nodiscard]] bool try_lock(std::uint32_t i) const noexcept {
         return os::lock_byte(observer_, layout::participants_byte + i, exclusive) == 0;
     }
@@ -66,11 +57,11 @@ private:
     shared_file& file_;
     int observer_ = -1;
     int error_ = 0;
-    bool held_ = false;
+    bool owns_lock_ = false;
 };
 
-/// When the next recovery of this process is due: soon for who is stuck, seldom for who finds the queue empty, and never so
-/// often that it takes much of the time.
+/// When the next recovery of this process is due: soon for a thread that is stuck, seldom for one that finds the queue
+/// empty, and never so often that it takes much of the time.
 class recovery_schedule {
 public:
     static constexpr std::uint64_t when_stuck = 1'000'000;  // nanoseconds between two
@@ -82,6 +73,7 @@ public:
         return static_cast<std::int64_t>(now - last_.load(std::memory_order_relaxed) - pause) >= 0;
     }
 
+    /// \param begun  when the recovery began that is over now
     void done(std::uint64_t begun) noexcept {
         const std::uint64_t now = os::steady_clock();
         last_.store(now, std::memory_order_relaxed);

@@ -1,31 +1,56 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <promisqs/detail/layout.hpp>
-#include <promisqs/detail/os/file.hpp>
-#include <promisqs/detail/os/futex.hpp>
-#include <promisqs/detail/os/memory.hpp>
-#include <promisqs/detail/os/process.hpp>
-#include <promisqs/detail/os/shared_file.hpp>
-#include <promisqs/detail/protocol/ring.hpp>
-#include <promisqs/detail/protocol/role.hpp>
-#include <promisqs/detail/queue/session.hpp>
+// A participant's entry holds one claim at a time. While a user's callable runs between claim and publish, a second claim
+// of the same thread in the same queue would overwrite the first one's intent, and leave it without an owner. So the
+// guard hides the entry from the thread until the callable ends.
+
 #include <promisqs/detail/queue/thread_cache.hpp>
+#include <promisqs/error.hpp>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 
+#pragma GCC visibility push(default)
+
 namespace promisqs::detail {
+
+/// A queue in which the calling thread has a claim open, and the one around it.
+struct claimed_queue {
+    std::uint64_t file_id;
+    const claimed_queue* outer;
+};
+inline constinit thread_local const claimed_queue* claimed_queues = nullptr;
+
+}  // namespace promisqs::detail
+
+#pragma GCC visibility pop
+
+namespace promisqs::detail {
+
+[[noreturn, gnu::cold]] inline void raise_in_callable(const std::string& queue) {
+    throw queue_error(
+        errc::in_callable, queue,
+        "expected neither a push, pop or peek of the same queue nor a return from fork() inside the callable of "
+        "push_with or pop_with, found one; do it after the call, or through another handle, opened by its name");
+}
+
+/// Throws if the calling thread has a claim open in the queue: it would wait for itself.
+inline void refuse_in_callable(std::uint64_t file_id, const std::string& queue) {
+    for (const claimed_queue* one = claimed_queues; one != nullptr; one = one->outer) {
+        if (one->file_id == file_id) raise_in_callable(queue);
+    }
+}
 
 /// Keeps the calling thread from pushing and popping in a queue.
 class reentrancy_guard {
 public:
-    explicit reentrancy_guard(const session::key& key) noexcept
-        : node_{key.file_id_, claimed_queues},
-          known_{known_entries[role::producer][key.place_], known_entries[role::consumer][key.place_]},
-          place_(key.place_) {
+    explicit reentrancy_guard(const entry_key& key) noexcept
+        : node_{key.file_id(), claimed_queues},
+          known_{known_entries[role::producer][key.place()], known_entries[role::consumer][key.place()]},
+          place_(key.place()) {
         for (auto& table : known_entries.of_roles) table[place_].file_id = 0;
         claimed_queues = &node_;
     }
@@ -37,17 +62,17 @@ public:
         for (std::size_t i = 0; i < known_.size(); ++i) known_entries.of_roles[i][place_] = known_[i];
     }
 
-    /// Whether this is a child forked meanwhile: the claim is its parent's.
-    [[nodiscard]] bool forked() const noexcept { return forks_ != shared_file::forks(); }
+    /// Whether this is a child forked since: the claim is its parent's.
+    [[nodiscard]] bool forked() const noexcept { return forks_ != fork_count; }
 
 private:
     claimed_queue node_;
     std::array<known_entry, 2> known_;
     std::size_t place_;
-    std::uint64_t forks_ = shared_file::forks();  // it changes only in a child, which has one thread then
+    std::uint64_t forks_ = fork_count;  // it changes only in a child, which has one thread then
 };
 
-/// Does something when it is left, by an exception or the end of the thread, before it is dismissed.
+/// Runs an action when it is left, by an exception or the end of the thread, unless it was dismissed before.
 template <class Action>
 class undo {
 public:
@@ -64,27 +89,21 @@ private:
     bool armed_ = true;
 };
 
-/// Runs a user's callable while the calling thread has a claim open. However it is left without having returned, `give_up`
-/// gives the claim up. A child that was forked in it has nothing to give up, nor to publish: the claim is its parent's.
+/// Runs a user's callable while the calling thread has a claim open. If the callable exits by exception or thread exit,
+/// `give_up` runs. A child that was forked in the callable has nothing to give up, nor to publish: the claim is its
+/// parent's.
 ///
-/// \par Throws  what the callable throws; `queue_error` with `errc::in_callable` in such a child
+/// \throws  what the callable throws; `queue_error` with `errc::in_callable` in such a child
 template <class Callable, class GiveUp>
-void run_in_place(const session::key& key, const std::string& queue, Callable callable, GiveUp give_up) {
-    const reentrancy_guard open(key);
+void run_guarded(const entry_key& key, const std::string& queue, Callable callable, GiveUp give_up) {
+    const reentrancy_guard guard(key);
     auto in_this_process = [&]() noexcept {
-        if (!open.forked()) give_up();
+        if (!guard.forked()) give_up();
     };
     undo<decltype(in_this_process)> on_exit(in_this_process);
     callable();
-    if (open.forked()) raise_in_callable(queue);
+    if (guard.forked()) raise_in_callable(queue);
     on_exit.dismiss();
-}
-
-/// Leaves a claimed message to somebody else; waits for the end of a recovery if its state can't grow any more.
-template <class Memory>
-void requeue(session& owner, const ring<Memory>& ring, layout::participant& me, const claim& mine) noexcept {
-    if (ring.requeue(me, mine)) return;
-    while (!owner.between_recoveries([&] { ring.requeue_locked(me, mine); })) os::nap();
 }
 
 }  // namespace promisqs::detail

@@ -2,10 +2,7 @@
 #pragma once
 
 #include <promisqs/detail/layout.hpp>
-#include <promisqs/detail/os/file.hpp>
 #include <promisqs/detail/os/futex.hpp>
-#include <promisqs/detail/os/memory.hpp>
-#include <promisqs/detail/os/process.hpp>
 #include <promisqs/detail/protocol/ring.hpp>
 #include <promisqs/detail/protocol/ticket.hpp>
 
@@ -61,7 +58,7 @@ std::uint64_t note_stall(layout::stall_note& note, const ring<Memory>& ring,
 }
 
 template <class Memory>
-void note_stall(layout::counters& counters, const ring<Memory>& ring) noexcept {
+void note_stalls(layout::counters& counters, const ring<Memory>& ring) noexcept {
     note_stall(counters.head_stall, ring, stall_at_head(ring));
     note_stall(counters.tail_stall, ring, stall_at_tail(ring));
 }

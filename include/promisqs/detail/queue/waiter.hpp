@@ -1,29 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <promisqs/detail/os/file.hpp>
+// The one loop that waits: for a message, for room, or for a participant in the middle of an operation; in one queue or
+// in several. It looks for a while, and then sleeps (wait_word.hpp says why no wake-up is lost). After every look that
+// found nothing it recovers what the dead have left, if that is due.
+
+#include <promisqs/detail/layout.hpp>
 #include <promisqs/detail/os/futex.hpp>
 #include <promisqs/detail/os/memory.hpp>
-#include <promisqs/detail/os/process.hpp>
+#include <promisqs/detail/protocol/role.hpp>
+#include <promisqs/detail/protocol/wait_word.hpp>
+#include <promisqs/detail/queue/recovery_lock.hpp>
+#include <promisqs/detail/queue/reentrancy.hpp>
+#include <promisqs/detail/queue/session.hpp>
+#include <promisqs/detail/queue/stopping.hpp>
+#include <promisqs/error.hpp>
 #include <promisqs/options.hpp>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
 
 namespace promisqs::detail {
 
-/// How far a wait has come, by a policy: what to do until the next look.
+/// How far a wait has come, by a policy.
 class wait_clock {
 public:
-    explicit wait_clock(const wait_policy& policy) noexcept : policy_(policy), looks_(looks_in_a_row(policy)) {}
+    explicit wait_clock(const wait_policy& policy) noexcept : policy_(policy), probes_(probes_in_a_row(policy)) {}
 
-    /// Looks some times in a row, as cheaply as can be, as long as this is for spinning.
-    template <class Look>
-    [[nodiscard]] bool look(Look look) const {
-        for (unsigned i = 0; i < looks_; ++i) {
+    /// Probes several times in a row.
+    template <class Probe>
+    [[nodiscard]] bool probe(Probe probe) const {
+        for (unsigned i = 0; i < probes_; ++i) {
             for (unsigned pauses = 0; pauses < policy_.pauses; ++pauses) os::pause();
-            if (look()) return true;
+            if (probe()) return true;
         }
         return false;
     }
@@ -37,47 +53,187 @@ public:
     [[nodiscard]] stage at(std::uint64_t now) noexcept {
         if (begun_ == 0) begun_ = now;
         const std::chrono::nanoseconds waited(now - begun_);
-        if (!tired_ && waited < policy_.spin) return stage::spin;
-        return !tired_ && waited < policy_.spin + policy_.yield ? stage::yield : stage::sleep;
+        if (!sleeps_on_ && waited < policy_.spin) return stage::spin;
+        return !sleeps_on_ && waited < policy_.spin + policy_.yield ? stage::yield : stage::sleep;
     }
 
-    /// Something has happened: it may be worth while to spin.
-    void restart() noexcept { tired_ = false, begun_ = 0; }
-    /// Nothing has.
-    void go_on_sleeping() noexcept { tired_ = true; }
+    /// A waker came: it may be worth while to spin again.
+    void restart() noexcept { sleeps_on_ = false, begun_ = 0; }
+    /// None came.
+    void sleep_on() noexcept { sleeps_on_ = true; }
 
 private:
-    // As many as take a few microseconds, by what a pause takes at least on most processors, but no longer than it may spin at all.
-    static unsigned looks_in_a_row(const wait_policy& policy) noexcept {
+    // Enough probes for about 3 µs (25 ns per pause), capped by the policy's time to spin.
+    static unsigned probes_in_a_row(const wait_policy& policy) noexcept {
         if (policy.pauses == 0) return policy.spin > policy.spin.zero() ? 1024 : 1;
         const auto fit = policy.spin / std::chrono::nanoseconds(25) / policy.pauses;
         return static_cast<unsigned>(std::clamp<std::int64_t>(fit, 1, std::max(1U, 128 / policy.pauses)));
     }
 
     wait_policy policy_;
-    unsigned looks_;
+    unsigned probes_;
     std::uint64_t begun_ = 0;
-    bool tired_ = false;
+    bool sleeps_on_ = false;
 };
 
-/// The point of the steady clock that lies so far ahead, or `os::never`.
-template <class Rep, class Period>
-std::uint64_t deadline_after(std::chrono::duration<Rep, Period> from_now) noexcept {
-    using seconds = std::chrono::duration<double>;
-    if (from_now <= from_now.zero()) return 0;
-    if (std::chrono::duration_cast<seconds>(from_now) > std::chrono::hours(24 * 365 * 100)) return os::never;
-    const auto whole = std::chrono::ceil<std::chrono::nanoseconds>(from_now);
-    return os::steady_clock() + static_cast<std::uint64_t>(whole.count());
-}
+/// A word that ends a wait when a stop is requested. The waiter sleeps on it, too, so no other sleeper is disturbed.
+class stop_signal {
+public:
+    explicit stop_signal([[maybe_unused]] const stop_token& token) {
+#if defined(__cpp_lib_jthread)
+        if (token.stop_possible()) callback_.emplace(token, request{word_});
+#endif
+    }
+    stop_signal(const stop_signal&) = delete;
+    stop_signal& operator=(const stop_signal&) = delete;
+    ~stop_signal() = default;
 
-/// A point of the steady clock in nanoseconds; 0 if before its beginning.
-template <class Duration>
-std::uint64_t deadline_at(std::chrono::time_point<std::chrono::steady_clock, Duration> when) noexcept {
-    using seconds = std::chrono::duration<double>;
-    const auto since = when.time_since_epoch();
-    if (since <= since.zero()) return 0;
-    if (std::chrono::duration_cast<seconds>(since) > std::chrono::hours(24 * 365 * 200)) return os::never;
-    return static_cast<std::uint64_t>(std::chrono::ceil<std::chrono::nanoseconds>(since).count());
-}
+    /// Null: a stop can't be requested.
+    [[nodiscard]] std::atomic<std::uint32_t>* word() noexcept {
+#if defined(__cpp_lib_jthread)
+        if (callback_) return &word_;
+#endif
+        return nullptr;
+    }
+
+private:
+    std::atomic<std::uint32_t> word_ = 0;
+#if defined(__cpp_lib_jthread)
+    struct request {
+        std::atomic<std::uint32_t>& word;
+        void operator()() const noexcept {
+            // [T1] release, pairs with [T2]: what was done before the request is visible to the thread that stops. Relaxed
+            // would let it miss that.
+            word.store(1, std::memory_order_release);
+            os::wake(word, os::everybody);
+        }
+    };
+    std::optional<std::stop_callback<request>> callback_;
+#endif
+};
+
+/// What one look at what is waited for came to.
+enum class finding {
+    settled,      // there is no need to wait
+    nothing,      // no message, or no room
+    in_progress,  // a participant is in the middle of an operation
+    contended     // another one was faster: look again at once
+};
+
+/// What a wait is for.
+class awaited {
+public:
+    /// A cheap look. True: settled.
+    virtual bool probe() = 0;
+    /// A look that says why not.
+    virtual finding check() = 0;
+
+protected:
+    awaited() = default;
+    awaited(const awaited&) = default;
+    awaited& operator=(const awaited&) = default;
+    ~awaited() = default;
+};
+
+class waiter {
+public:
+    enum class ending { settled, timed_out, stopped };
+
+    /// \param sessions   the queues, up to `most_queues`
+    /// \param whose      the role of the thread that waits
+    /// \param key        how to find its entry, if there is one queue; may be null
+    /// \param interrupt  ends the wait when it is not 0 any more; woken by `os::wake`. May be null
+    waiter(std::span<session* const> sessions, role whose, const entry_key* key, std::atomic<std::uint32_t>* interrupt)
+        : sessions_(sessions), whose_(whose), key_(key), interrupt_(interrupt) {}
+
+    static constexpr std::size_t most_queues = os::most_watched_words - 1;
+
+    /// \param deadline  by the steady clock, in nanoseconds; 0: looks once
+    ending wait(awaited& what, const wait_policy& policy, std::uint64_t deadline) {
+        using stage = wait_clock::stage;
+        wait_clock clock(policy);
+        for (stage at = clock.first(deadline != 0);;) {
+            if (at == stage::yield) os::yield();
+            if (at != stage::sleep && clock.probe([&] { return what.probe(); })) return ending::settled;
+            finding found = what.check();
+            if (found == finding::settled) return ending::settled;
+            if (is_interrupted()) return ending::stopped;
+            const std::uint64_t now = os::steady_clock();
+            if (now >= deadline) return ending::timed_out;
+            recover_if_due(found, now);
+            at = clock.at(now);
+            if (at != stage::sleep || found == finding::contended) continue;
+            if (found == finding::in_progress || is_closing()) {
+                os::nap();  // another participant has what is left, for a moment as a rule
+            } else if (sleep(what, deadline, clock) == finding::settled) {
+                return ending::settled;
+            }
+            at = clock.at(os::steady_clock());
+        }
+    }
+
+private:
+    // [T2] acquire, pairs with [T1]. Relaxed would let what follows the wait miss what was done before the request.
+    [[nodiscard]] bool is_interrupted() const noexcept {
+        return interrupt_ != nullptr && interrupt_->load(std::memory_order_acquire) != 0;
+    }
+
+    [[nodiscard]] bool is_closing() const noexcept {
+        return whose_ == role::consumer &&
+               std::ranges::any_of(sessions_, [](const session* one) { return one->closer().is_closed(); });
+    }
+
+    void recover_if_due(finding found, std::uint64_t now) const {
+        const bool stuck = found == finding::in_progress;
+        const auto interval = stuck ? recovery_schedule::when_stuck : recovery_schedule::when_idle;
+        const layout::participant* self = key_ != nullptr ? key_->known_in_any_role() : nullptr;
+        for (session* one : sessions_) {
+            if (stuck) refuse_in_callable(one->object().file().id(), one->name());
+            one->recover_if_due(self, interval, now);
+        }
+    }
+
+    // Returns when it may be worth while to look again, or what a last look has come to.
+    finding sleep(awaited& what, std::uint64_t deadline, wait_clock& clock) {
+        std::array<os::watched_word, os::most_watched_words> words;
+        std::size_t count = 0;
+        bool may_be_missed = false;
+        for (const session* one : sessions_) {
+            wait_word word = one->wait_word_of(whose_);
+            words[count++] = os::watched_word::of(word.futex(), word.announce());
+            may_be_missed = may_be_missed || one->ring().roles().is_single(opposite(whose_));
+        }
+        if (interrupt_ != nullptr) words[count++] = os::watched_word::of(*interrupt_, 0);
+        // A single role moves its counter by a plain store: only the barrier makes sure that it sees the announcement.
+        const bool sure = !may_be_missed || os::heavy_barrier();
+        if (const finding found = what.check(); found != finding::nothing) return found;
+        const std::uint64_t longest = os::steady_clock() + (sure ? wait_word::interval : wait_word::short_interval);
+        const std::span<const os::watched_word> used(words.data(), count);
+        if (sleep_on(used, std::min(deadline, longest)) == ETIMEDOUT) {
+            clock.sleep_on();
+        } else {
+            clock.restart();
+        }
+        return finding::nothing;
+    }
+
+    [[nodiscard]] int sleep_on(std::span<const os::watched_word> words, std::uint64_t deadline) const {
+        std::atomic<std::uint32_t> nobody = 0;  // what a wait for no queue sleeps on
+        auto& first = !sessions_.empty()      ? sessions_.front()->wait_word_of(whose_).futex()
+                      : interrupt_ != nullptr ? *interrupt_
+                                              : nobody;
+        const auto value = words.empty() ? 0 : static_cast<std::uint32_t>(words.front().value);
+        if (words.size() <= 1) return os::sleep_on(first, value, deadline);
+        const int result = os::sleep_on_any(words.data(), words.size(), deadline);
+        if (result == 0 || result == EAGAIN || result == EINTR || result == ETIMEDOUT) return result;
+        // The kernel can't sleep on several words (before Linux 5.16), or may not: on one of them, and soon on the others.
+        return os::sleep_on(first, value, std::min(deadline, os::steady_clock() + wait_word::short_interval));
+    }
+
+    std::span<session* const> sessions_;
+    role whose_;
+    const entry_key* key_;
+    std::atomic<std::uint32_t>* interrupt_;
+};
 
 }  // namespace promisqs::detail

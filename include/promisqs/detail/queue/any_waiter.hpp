@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <promisqs/detail/protocol/ring_state.hpp>
+#include <promisqs/detail/protocol/role.hpp>
+#include <promisqs/detail/queue/queue_base.hpp>
+#include <promisqs/detail/queue/waiter.hpp>
+#include <promisqs/error.hpp>
+#include <promisqs/options.hpp>
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+namespace promisqs::detail {
+
+/// A message in any of several queues, to be waited for. Popping it is left to others.
+class awaited_message final : public awaited {
+public:
+    explicit awaited_message(std::span<const queue_base* const> queues) noexcept : queues_(queues) {}
+
+    bool probe() override { return check() == finding::settled; }
+    finding check() override {
+        finding result = finding::nothing;
+        for (ready_ = 0; ready_ < queues_.size(); ++ready_) {
+            const outcome found = queues_[ready_]->look();
+            // A corrupt queue is ready: its pop throws.
+            if (found == outcome::ok || found == outcome::closed || found == outcome::corrupt) return finding::settled;
+            if (found != outcome::empty) result = finding::in_progress;
+        }
+        return result;
+    }
+    [[nodiscard]] std::size_t ready() const noexcept { return ready_; }
+
+private:
+    std::span<const queue_base* const> queues_;
+    std::size_t ready_ = 0;
+};
+
+[[nodiscard]] inline std::optional<std::size_t> wait_for_message(std::span<const queue_base* const> queues,
+                                                                 std::uint64_t deadline,
+                                                                 std::atomic<std::uint32_t>* interrupt) {
+    if (queues.size() > waiter::most_queues) {
+        throw queue_error(errc::invalid_options, queues.front()->name(),
+                          "expected at most " + std::to_string(waiter::most_queues) +
+                              " queues to wait for at once, found this one and " + std::to_string(queues.size() - 1) +
+                              " others; wait for fewer, or in several threads");
+    }
+    std::array<session*, waiter::most_queues> sessions;
+    for (std::size_t i = 0; i < queues.size(); ++i) sessions[i] = &queues[i]->session();
+    awaited_message what(queues);
+    waiter loop({sessions.data(), queues.size()}, role::consumer, nullptr, interrupt);
+    if (loop.wait(what, wait_policy::balanced(), deadline) != waiter::ending::settled) return std::nullopt;
+    return what.ready();
+}
+
+}  // namespace promisqs::detail

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What a call wants of a queue is an operation: push one, pop one, push many, pop many, claim for a push, claim for a pop.
+// `attempt` makes it, if its slots are ready: one look at a slot, one claim, one copy, one publish or release, and one
+// look at a wait word. Where it fails, a driver of queue_base goes on, with what `described` says of the operation.
+//
+// In `attempt`, `here` is a copy of the ring, whose members can stay in registers: an atomic might change `*this`, for all
+// that the compiler knows. The ring itself says which roles are single, so that no register waits for that.
+
+#include <promisqs/detail/layout.hpp>
+#include <promisqs/detail/protocol/ring.hpp>
+#include <promisqs/detail/protocol/role.hpp>
+#include <promisqs/detail/queue/queue_base.hpp>
+
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <type_traits>
+
+namespace promisqs::detail {
+
+template <class T>
+void copy_bytes(void* to, const void* from) noexcept {
+    std::memcpy(to, from, sizeof(T));
+}
+
+/// A small message is passed by value, so that the caller's need not have an address.
+template <class T>
+using in_registers_if_small = std::conditional_t<sizeof(T) <= 2 * sizeof(void*), T, const T&>;
+
+/// Pushes one message.
+template <class T>
+struct push_one {
+    static constexpr role whose = role::producer;
+    in_registers_if_small<T> message;
+
+    template <class Queue>
+    [[gnu::always_inline]] bool attempt(const Queue& queue, layout::participant& self) const {
+        auto here = queue.ring();  // not const: g++ 12 keeps a const copy in memory
+        claim made{};
+        if (!queue.ring().claim_push(here, self, made)) [[unlikely]]
+            return false;
+        copy_bytes<T>(here.payload(made), std::addressof(message));
+        here.publish(made);
+        queue.wake_consumers(queue.ring().memory());
+        return true;
+    }
+    void describe(operation&) const noexcept {}
+};
+
+/// Pops one message into `out`.
+template <class T>
+struct pop_one {
+    static constexpr role whose = role::consumer;
+    void* out;
+
+    template <class Queue>
+    [[gnu::always_inline]] bool attempt(const Queue& queue, layout::participant& self) const {
+        auto here = queue.ring();  // not const: g++ 12 keeps a const copy in memory
+        claim made{};
+        if (!queue.ring().claim_pop(here, self, made)) [[unlikely]]
+            return false;
+        copy_bytes<T>(out, here.payload(made));
+        here.release(made);
+        queue.wake_producers(queue.ring().memory());
+        return true;
+    }
+    void describe(operation& described) const noexcept { described.out = out; }
+};
+
+/// Pushes the first of `messages`: as many as there is room for, if those are `least` or more.
+template <class T>
+struct push_many {
+    static constexpr role whose = role::producer;
+    std::span<const T> messages;
+    std::uint64_t least;
+    std::uint64_t& done;
+
+    template <class Queue>
+    bool attempt(const Queue& queue, layout::participant& self) const {
+        done = queue.ring().push_some_if_ready(self, least, messages.size(), [&](void* slot, std::uint64_t i) {
+            copy_bytes<T>(slot, std::addressof(messages[i]));
+        });
+        if (done != 0) queue.wake_consumers(queue.ring().memory());
+        return done != 0;
+    }
+    void describe(operation& described) const noexcept { described.least = least; }
+};
+
+/// Pops as many messages as wait in a row, up to the size of `room`.
+template <class T>
+struct pop_many {
+    static constexpr role whose = role::consumer;
+    std::span<T> room;
+    std::uint64_t& done;
+
+    template <class Queue>
+    bool attempt(const Queue& queue, layout::participant& self) const {
+        done = queue.ring().pop_some_if_ready(self, room.size(), [&](const void* slot, std::uint64_t i) {
+            copy_bytes<T>(std::addressof(room[i]), slot);
+        });
+        if (done != 0) queue.wake_producers(queue.ring().memory());
+        return done != 0;
+    }
+    void describe(operation& described) const noexcept {
+        described.out = room.data();
+        described.done = &done;
+    }
+};
+
+/// Claims a place for a message that is to be made in it.
+struct claim_for_push {
+    static constexpr role whose = role::producer;
+    claim& made;
+
+    template <class Queue>
+    [[gnu::always_inline]] bool attempt(const Queue& queue, layout::participant& self) const {
+        return queue.ring().claim_push(self, made);
+    }
+    void describe(operation&) const noexcept {}
+};
+
+/// Claims a message that is to be read where it is.
+struct claim_for_pop {
+    static constexpr role whose = role::consumer;
+    claim& made;
+
+    template <class Queue>
+    [[gnu::always_inline]] bool attempt(const Queue& queue, layout::participant& self) const {
+        return queue.ring().claim_pop(self, made);
+    }
+    void describe(operation& described) const noexcept { described.made = &made; }
+};
+
+}  // namespace promisqs::detail

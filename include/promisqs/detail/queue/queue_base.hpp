@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What a handle has that does not depend on the element type. This header only declares; definitions.hpp defines. So a
+// program compiles all of it once at most, however many types it sends, and not at all with the compiled library.
+
+#include <promisqs/detail/layout.hpp>
+#include <promisqs/detail/protocol/ring.hpp>
+#include <promisqs/detail/protocol/role.hpp>
+#include <promisqs/detail/protocol/slots.hpp>
+#include <promisqs/detail/protocol/wait_word.hpp>
+#include <promisqs/detail/queue/stopping.hpp>
+#include <promisqs/detail/queue/thread_cache.hpp>
+#include <promisqs/element.hpp>
+#include <promisqs/options.hpp>
+#include <promisqs/stats.hpp>
+#include <promisqs/status.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace promisqs::detail {
+
+class session;
+class queue_base;
+
+/// A point of the steady clock that never comes.
+inline constexpr std::uint64_t never = ~std::uint64_t{0};
+
+/// What a call wants of a queue, as the drivers see it. The quick path, which knows the type, makes an attempt; what it
+/// comes to otherwise is resolved without it.
+struct operation {
+    role whose;
+    bool (*attempt)(const operation&, const queue_base&);  ///< false: the slots are not ready, or the thread is unknown
+    std::uint64_t least = 1;                               ///< of a push: how many slots it needs in a row
+    claim* made = nullptr;                                 ///< of a claim for a pop
+    void* out = nullptr;                                   ///< of other pops: where a message goes
+    std::uint64_t* done = nullptr;                         ///< of a batch: how many messages it has moved
+};
+
+/// A handle, without its element type.
+class queue_base {
+public:
+    static queue_base create(std::string_view name, const element_description& element, std::uint64_t capacity,
+                             const options& wanted);
+    static queue_base open(std::string_view name, const element_description& element, const memory_options& memory);
+    static queue_base open_or_create(std::string_view name, const element_description& element, std::uint64_t capacity,
+                                     const options& wanted);
+    static bool remove(std::string_view name);
+
+    [[nodiscard]] const std::string& name() const noexcept;
+    [[nodiscard]] std::uint64_t capacity() const noexcept { return capacity_; }
+    [[nodiscard]] std::uint64_t size() const noexcept;
+    [[nodiscard]] bool full() const noexcept;
+
+    void close() const noexcept;
+    [[nodiscard]] bool is_closed() const noexcept;
+    recovery_report recover() const;
+    void on_dropped(std::function<void(const void*)> handler) const;
+    [[nodiscard]] queue_stats stats() const;
+
+    void set_policy(const wait_policy& policy) noexcept { policy_ = policy; }
+    [[nodiscard]] const wait_policy& policy() const noexcept { return policy_; }
+
+    // The drivers. They go on where the quick path of an operation has failed.
+
+    /// Makes an attempt, or says why not.
+    status once(const operation& op) const;
+    /// Repeats the attempt until the operation is done, or the queue is full, empty or closed. A thread that is stuck
+    /// recovers what the dead have left.
+    ///
+    /// \return  whether it is done
+    bool until_settled(const operation& op) const;
+    /// Repeats the attempt until the operation is done, the queue is closed, the time is over, or a stop is requested. Looks
+    /// for a while, and then sleeps.
+    ///
+    /// \param deadline  by the steady clock, in nanoseconds
+    status until(const operation& op, std::uint64_t deadline, const stop_token& stop) const;
+
+    /// Copies the oldest message, as `once` and `until_settled` do.
+    status try_peek(void* out) const;
+    bool peek(void* out) const;
+
+    /// The calling thread's entry. Its first call for a role takes a lock and makes system calls.
+    layout::participant& self(role which) const { return key_.is_known(which) ? key_.known(which) : enlist(which); }
+    [[nodiscard]] [[gnu::always_inline]] const entry_key& key() const noexcept { return key_; }
+
+    /// Looks at the wait word of the consumers, after a push.
+    template <class Memory>
+    [[gnu::always_inline]] void wake_consumers(const Memory& memory) const {
+        memory.light_barrier();  // where the claim, by a plain store, was none
+        if (wait_word(memory.wait_word(role::consumer)).needs_attention()) [[unlikely]]
+            attend_to_consumers();
+    }
+    /// Looks at the wait word of the producers, after a pop.
+    template <class Memory>
+    [[gnu::always_inline]] void wake_producers(const Memory& memory) const {
+        memory.light_barrier();
+        if (wait_word(memory.wait_word(role::producer)).needs_attention()) [[unlikely]]
+            attend_to_producers();
+    }
+
+    [[noreturn]] void raise_batch_too_large(std::size_t messages) const;
+
+    /// Gives up a claimed push whose callable did not return.
+    void give_up(const claim& made) const noexcept;
+    /// Leaves a claimed message to another consumer. Waits for the end of a recovery if its state can't grow any more.
+    void requeue(layout::participant& self, const claim& made) const noexcept;
+
+    /// What a pop would come to, without one.
+    [[nodiscard]] outcome look() const;
+    [[nodiscard]] detail::session& session() const noexcept { return *session_; }
+
+protected:
+    explicit queue_base(std::shared_ptr<detail::session> joined);
+
+    /// Where a ring of known stride finds its words and slots.
+    template <class Stride>
+    [[nodiscard]] slots<Stride> typed_slots() const noexcept {
+        slots<Stride> result(*counters_, first_slot_);
+        if (full_barriers_) result.use_full_barriers();
+        return result;
+    }
+    [[nodiscard]] const single_roles& roles() const noexcept { return roles_; }
+
+private:
+    layout::participant& enlist(role which) const;
+    void attend_to_consumers() const noexcept;
+    void attend_to_producers() const noexcept;
+    outcome resolve(const operation& op, layout::participant& self) const;
+    outcome attempt_and_resolve(const operation& op) const;
+    bool spin_briefly(const operation& op) const;
+    std::uint64_t moved_since_last_idle(role whose) const;
+    bool recover_when_idle(outcome found) const;
+    status to_status(outcome found) const;
+    template <class Attempt>
+    outcome check_closed(Attempt attempt) const;
+    template <class Attempt>
+    outcome ride_out(Attempt attempt) const;
+    friend class awaited_operation;
+
+    std::shared_ptr<detail::session> session_;
+    entry_key key_;
+    layout::counters* counters_;
+    std::byte* first_slot_;
+    std::uint64_t capacity_;
+    single_roles roles_;
+    bool full_barriers_;
+    wait_policy policy_ = wait_policy::balanced();
+};
+
+/// Waits until a pop of one of the queues would not have to wait.
+///
+/// \return  the index of the first that is ready; nothing: the time is over, or a stop was requested
+std::optional<std::size_t> wait_for_any(std::span<const queue_base* const> queues, std::uint64_t deadline,
+                                        const stop_token& stop);
+
+}  // namespace promisqs::detail

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <promisqs/detail/layout.hpp>
+#include <promisqs/detail/os/file.hpp>
+#include <promisqs/detail/os/futex.hpp>
+#include <promisqs/detail/os/process.hpp>
+#include <promisqs/detail/os/segment.hpp>
+#include <promisqs/detail/os/shared_file.hpp>
+#include <promisqs/detail/protocol/participants.hpp>
+#include <promisqs/detail/queue/thread_cache.hpp>
+#include <promisqs/error.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <mutex>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+// Default visibility: one instance per process, even across libraries built with -fvisibility=hidden.
+#pragma GCC visibility push(default)
+
+namespace promisqs::detail {
+
+/// The kernel's locks on participant entries, by a process that takes entries for its own threads.
+struct entry_locks {
+    const segment& object;
+    [[nodiscard]] bool try_lock(std::uint32_t i) const {
+        return object.try_lock(layout::participants_byte + i, os::lock_kind::exclusive);
+    }
+    void unlock(std::uint32_t i) const noexcept { object.file().unlock(layout::participants_byte + i); }
+};
+
+/// The participant entries that this process's threads have in one queue. A thread gets its entry on its first push or
+/// pop. The entry is free again when the thread ends, or when the process closes its last handle on the queue.
+class thread_entries {
+public:
+    thread_entries(const segment& object, const participant_table& table) : object_(object), table_(table) {
+        static_cast<void>(fork_handler());  // also when another static object is made before `at_start`
+        const std::lock_guard guard(shared_file::process_mutex());
+        forks_ = fork_count;
+        next_ = std::exchange(first_, this);
+    }
+
+    thread_entries(const thread_entries&) = delete;
+    thread_entries& operator=(const thread_entries&) = delete;
+
+    ~thread_entries() {
+        const std::lock_guard guard(shared_file::process_mutex());
+        forget_parents_entries();
+        for (const owned& one : entries_) leave(one.entry);
+        thread_entries** link = &first_;
+        while (*link != this) link = &(*link)->next_;
+        *link = next_;
+    }
+
+    /// The calling thread's entry. Null: it has none, and there is no free one.
+    ///
+    /// \throws  `queue_error` with `errc::system_failure`
+    [[nodiscard]] layout::participant* find_or_enlist() {
+        const std::lock_guard guard(shared_file::process_mutex());
+        forget_parents_entries();
+        const auto found = std::ranges::find(entries_, this_thread(), &owned::thread);
+        return found != entries_.end() ? found->entry : enlist();
+    }
+
+    [[noreturn, gnu::cold]] void raise_lost() const {
+        throw queue_error(
+            errc::system_failure, object_.name(),
+            "expected a descriptor of its own for the child of a fork(), found: " +
+                std::generic_category().message(object_.file().lost_because()) +
+                "; raise RLIMIT_NOFILE (ulimit -n), see that /proc is mounted and that no privileges were given "
+                "up since it was opened, or open it again in the child");
+    }
+
+private:
+    // An entry, and whose it is: the address of what each thread has its own of.
+    struct owned {
+        const void* thread;
+        layout::participant* entry;
+    };
+    static const void* this_thread() noexcept { return &known_entries; }
+
+    layout::participant* enlist() {
+        if (object_.file().descriptor() < 0) raise_lost();
+        entries_.reserve(entries_.size() + 1);
+        entry_locks locks{object_};
+        layout::participant* entry = table_.enlist(locks, {os::process_id(), os::thread_id(), os::wall_clock()});
+        if (entry == nullptr) return nullptr;
+        entries_.push_back({this_thread(), entry});
+        static const auto at_end = os::thread_end_key(&end_of_thread);
+        os::call_at_thread_end(at_end, entry);
+        return entry;
+    }
+
+    // Gives back all entries of the calling thread, in all queues.
+    static void end_of_thread(void* /*entry*/) noexcept {
+        known_entries = {};
+        const std::lock_guard guard(shared_file::process_mutex());
+        for (thread_entries* one = first_; one != nullptr; one = one->next_) {
+            one->forget_parents_entries();
+            std::erase_if(one->entries_, [&](const owned& entry) {
+                if (entry.thread != this_thread()) return false;
+                one->leave(entry.entry);
+                return true;
+            });
+        }
+    }
+
+    void leave(layout::participant* entry) const noexcept {
+        entry_locks locks{object_};
+        table_.leave(locks, *entry);
+    }
+
+    // In a forked child the entries are those of its parent's threads.
+    void forget_parents_entries() noexcept {
+        if (std::exchange(forks_, fork_count) != fork_count) entries_.clear();
+    }
+
+    static void after_fork_in_child() noexcept {
+        known_entries = {};  // only the thread that forked lives on here
+        ++fork_count;
+    }
+    static int fork_handler() {
+        static const int once = os::at_fork(nullptr, nullptr, &after_fork_in_child);
+        return once;
+    }
+    // Before there are threads: one may fork while another first uses the library.
+    static inline const int at_start = fork_handler();
+
+    // Of all queues in this process. Under `process_mutex`, like everything below that changes.
+    static constinit inline thread_entries* first_ = nullptr;
+
+    const segment& object_;
+    const participant_table& table_;
+    std::vector<owned> entries_;
+    std::uint64_t forks_ = 0;  // `fork_count` when the entries were taken
+    thread_entries* next_ = nullptr;
+};
+
+}  // namespace promisqs::detail
+
+#pragma GCC visibility pop
