@@ -3,8 +3,7 @@
 
 #include <array>
 #include <cstdint>
-#include <cstdio>
-#include <thread>
+#include <iostream>
 
 struct Message {
     std::uint64_t id;
@@ -12,17 +11,18 @@ struct Message {
     std::array<std::uint8_t, 32> payload;
 };
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
     auto orders = promisqs::shmem_queue<Message>::open_or_create(argc > 1 ? argv[1] : "orders", 1024);
     std::uint64_t received = 0;
-    while (received < 1'000'000) {
-        const auto order = orders.pop();
-        if (!order) {
-            std::this_thread::yield();  // empty
-        } else if (order->id != ++received) {
-            std::puts("an order is missing");
-            return 1;
-        }
+    std::uint64_t last = 0;
+    while (auto order = orders.pop_wait()) {  // waits while the queue is empty, until it is closed
+        if (received != 0 && order->id != last + 1)
+            std::cout << "order " << order->id << " came after order " << last << '\n';
+        last = order->id;
+        ++received;
     }
-    std::puts("received 1000000 orders, all in order");
+    std::cout << "received " << received << " orders\n";
+} catch (const promisqs::queue_error& error) {
+    std::cerr << error.what() << '\n';
+    return 1;
 }
