@@ -38,5 +38,6 @@ install(
     FILES "${PROJECT_BINARY_DIR}/promisqs-config.cmake" "${PROJECT_BINARY_DIR}/promisqs-config-version.cmake"
     DESTINATION ${promisqs_package_dir}
 )
+install(FILES cmake/compiled.cmake src/promisqs.cpp DESTINATION ${promisqs_package_dir})  # promisqs::compiled
 install(FILES "${PROJECT_BINARY_DIR}/promisqs.pc" DESTINATION ${promisqs_pkgconfig_dir})
 install(FILES LICENSE-APACHE DESTINATION ${CMAKE_INSTALL_DOCDIR})

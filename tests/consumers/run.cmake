@@ -24,6 +24,9 @@ function(build_and_run project)
     configure("${consumers}/${project}" "${work}/build" ${ARGN})
     run(${CMAKE_COMMAND} --build "${work}/build")
     run("${work}/build/consumer")
+    if(EXISTS "${work}/build/consumer_compiled")  # the same program, with the compiled form
+        run("${work}/build/consumer_compiled")
+    endif()
 endfunction()
 
 # Installs promisqs, and moves what was installed to ${work}/installed: it has to work wherever it ends up.
