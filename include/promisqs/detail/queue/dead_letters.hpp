@@ -21,7 +21,7 @@ public:
 
     explicit dead_letters(std::size_t element_size) noexcept : element_size_(element_size) {}
 
-    void set(handler chosen) {
+    [[gnu::cold]] void set(handler chosen) {
         auto shared = chosen ? std::make_shared<const handler>(std::move(chosen)) : nullptr;
         const std::lock_guard guard(shared_file::process_mutex());
         handler_.swap(shared);
@@ -34,7 +34,7 @@ public:
 
         /// Copies a message that others may still be overwriting. A later compare-exchange tells whether the copy is
         /// valid. Whatever can fail fails here.
-        [[nodiscard]] bool stage(const void* message) {
+        [[nodiscard, gnu::cold]] bool stage(const void* message) {
             const std::lock_guard guard(shared_file::process_mutex());
             if (letters_.handler_ == nullptr) return true;
             letters_.waiting_.reserve(letters_.waiting_.size() + 1);
@@ -43,7 +43,7 @@ public:
             return true;
         }
         /// Keeps the copy: the message is gone from the queue.
-        void commit() {
+        [[gnu::cold]] void commit() {
             const std::lock_guard guard(shared_file::process_mutex());
             if (!copy_.empty()) letters_.waiting_.push_back(std::exchange(copy_, {}));
         }
@@ -62,7 +62,7 @@ public:
     /// Hands the waiting messages to the handler.
     ///
     /// \throws  what the handler throws; the other messages wait for the next call
-    void deliver() {
+    [[gnu::cold]] void deliver() {
         for (;;) {
             std::unique_lock guard(shared_file::process_mutex());
             if (waiting_.empty()) return;

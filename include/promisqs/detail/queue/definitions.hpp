@@ -38,7 +38,7 @@ namespace promisqs::detail {
 
 // Handles
 
-PROMISQS_DEFINITION queue_base::queue_base(std::shared_ptr<detail::session> joined)
+[[gnu::cold]] PROMISQS_DEFINITION queue_base::queue_base(std::shared_ptr<detail::session> joined)
     : session_(std::move(joined)),
       key_(session_->object().file().id()),
       counters_(&session_->object().counters()),
@@ -47,8 +47,9 @@ PROMISQS_DEFINITION queue_base::queue_base(std::shared_ptr<detail::session> join
       roles_(session_->ring().roles()),
       full_barriers_(!session_->has_heavy_barriers()) {}
 
-PROMISQS_DEFINITION queue_base queue_base::create(std::string_view name, const element_description& element,
-                                                  std::uint64_t capacity, const options& wanted) {
+[[gnu::cold]] PROMISQS_DEFINITION queue_base queue_base::create(std::string_view name,
+                                                                const element_description& element,
+                                                                std::uint64_t capacity, const options& wanted) {
     const auto messages_in = [](const segment& object, const checked_header& header) -> std::uint64_t {
         return ring_of(object, header).size();
     };
@@ -56,40 +57,45 @@ PROMISQS_DEFINITION queue_base queue_base::create(std::string_view name, const e
         std::make_shared<detail::session>(create_segment(std::string(name), element, capacity, wanted, messages_in)));
 }
 
-PROMISQS_DEFINITION queue_base queue_base::open(std::string_view name, const element_description& element,
-                                                const memory_options& memory) {
+[[gnu::cold]] PROMISQS_DEFINITION queue_base queue_base::open(std::string_view name, const element_description& element,
+                                                              const memory_options& memory) {
     auto joined = std::make_shared<detail::session>(open_segment(std::string(name), element, memory));
     joined->recover_without_dropping();
     return queue_base(std::move(joined));
 }
 
-PROMISQS_DEFINITION queue_base queue_base::open_or_create(std::string_view name, const element_description& element,
-                                                          std::uint64_t capacity, const options& wanted) {
+[[gnu::cold]] PROMISQS_DEFINITION queue_base queue_base::open_or_create(std::string_view name,
+                                                                        const element_description& element,
+                                                                        std::uint64_t capacity, const options& wanted) {
     auto joined =
         std::make_shared<detail::session>(open_or_create_segment(std::string(name), element, capacity, wanted));
     joined->recover_without_dropping();
     return queue_base(std::move(joined));
 }
 
-PROMISQS_DEFINITION bool queue_base::remove(std::string_view name) { return remove_segment(std::string(name)); }
+[[gnu::cold]] PROMISQS_DEFINITION bool queue_base::remove(std::string_view name) {
+    return remove_segment(std::string(name));
+}
 
 PROMISQS_DEFINITION const std::string& queue_base::name() const noexcept { return session_->name(); }
 PROMISQS_DEFINITION std::uint64_t queue_base::size() const noexcept { return session_->ring().size(); }
 PROMISQS_DEFINITION bool queue_base::full() const noexcept { return session_->ring().full(); }
-PROMISQS_DEFINITION void queue_base::close() const noexcept { session_->close(); }
+[[gnu::cold]] PROMISQS_DEFINITION void queue_base::close() const noexcept { session_->close(); }
 PROMISQS_DEFINITION bool queue_base::is_closed() const noexcept { return session_->closer().is_closed(); }
-PROMISQS_DEFINITION queue_stats queue_base::stats() const { return collect_stats(*session_); }
+[[gnu::cold]] PROMISQS_DEFINITION queue_stats queue_base::stats() const { return collect_stats(*session_); }
 
-PROMISQS_DEFINITION recovery_report queue_base::recover() const { return session_->recover(key_.known_in_any_role()); }
+[[gnu::cold]] PROMISQS_DEFINITION recovery_report queue_base::recover() const {
+    return session_->recover(key_.known_in_any_role());
+}
 
-PROMISQS_DEFINITION void queue_base::on_dropped(std::function<void(const void*)> handler) const {
+[[gnu::cold]] PROMISQS_DEFINITION void queue_base::on_dropped(std::function<void(const void*)> handler) const {
     session_->dropped().set(std::move(handler));
 }
 
 // Claims, and what comes after them
 
 // On both roles, unless the other one is for a single participant.
-PROMISQS_DEFINITION layout::participant& queue_base::enlist(role which) const {
+[[gnu::cold]] PROMISQS_DEFINITION layout::participant& queue_base::enlist(role which) const {
     layout::participant& entry = session_->enlist(which);
     key_.remember(which, entry);
     if (!roles_.is_single(opposite(which))) key_.remember(opposite(which), entry);

@@ -42,7 +42,7 @@ inline untyped_ring ring_of(const segment& object, const checked_header& header,
 /// threads, and recovery.
 class session {
 public:
-    explicit session(joined_segment joined)
+    [[gnu::cold]] explicit session(joined_segment joined)
         : joined_(std::move(joined)),
           table_(object().at<layout::participant>(layout::participants_offset), header().participants,
                  object().counters()),
@@ -54,7 +54,7 @@ public:
 
     session(const session&) = delete;
     session& operator=(const session&) = delete;
-    ~session() = default;
+    [[gnu::cold]] ~session() {}  // NOLINT(modernize-use-equals-default): compiled for size
 
     [[nodiscard]] const segment& object() const noexcept { return joined_.object(); }
     [[nodiscard]] const checked_header& header() const noexcept { return joined_.header(); }
@@ -69,7 +69,7 @@ public:
     /// The calling thread's entry for a role. The first call of a thread takes a lock and makes system calls.
     ///
     /// \throws  `queue_error` with `errc::too_many_participants`, `errc::role_taken`, or `errc::system_failure`
-    [[nodiscard]] layout::participant& enlist(role which) {
+    [[nodiscard, gnu::cold]] layout::participant& enlist(role which) {
         layout::participant& entry = find_or_enlist();
         if (ring_.roles().is_single(which)) take_role(which, table_.index_of(entry));
         return entry;
@@ -79,7 +79,7 @@ public:
     ///
     /// \param self  the calling thread's entry, if it has one, and no claim open
     /// \throws      `queue_error` with `errc::system_failure`; what the handler of dropped messages throws
-    recovery_report recover(const layout::participant* self) {
+    [[gnu::cold]] recovery_report recover(const layout::participant* self) {
         recovery_report report;
         if (const int error = try_recover(self, report)) {
             if (object().file().observer() < 0) entries_.raise_lost();
@@ -89,7 +89,7 @@ public:
     }
 
     /// As `recover`, but leaves poison messages in the queue: a caller that has just opened it had no time to set a handler.
-    void recover_without_dropping() {
+    [[gnu::cold]] void recover_without_dropping() {
         recovery_report report;
         static_cast<void>(recover_with(nullptr, dead_letters::keep_in_queue(), report));
     }
@@ -152,7 +152,7 @@ public:
     }
 
 private:
-    layout::participant& find_or_enlist() {
+    [[gnu::cold]] layout::participant& find_or_enlist() {
         refuse_in_callable(object().file().id(), name());
         if (layout::participant* entry = entries_.find_or_enlist()) return *entry;
         // The entries of dead participants can be used again. A recovery in another process is waited for.
@@ -165,7 +165,7 @@ private:
     }
 
     // Waits for nothing but a recovery in another process.
-    void take_role(role which, std::uint32_t i) {
+    [[gnu::cold]] void take_role(role which, std::uint32_t i) {
         os::join_heavy_barriers();  // also in a forked child
         for (const deadline limit(patience); !table_.take_role(which, i);) {
             recovery_report report;

@@ -30,7 +30,7 @@ std::optional<std::uint64_t> message_of(const untyped_ring& ring, const std::ato
     return open(stamp - space.lap(ticket)) ? std::optional(space.distance(0, ticket)) : std::nullopt;
 }
 
-inline participant_stats look_at(const session& queue, std::uint32_t i) {
+[[gnu::cold]] inline participant_stats look_at(const session& queue, std::uint32_t i) {
     const auto& ring = queue.ring();
     const auto& entry = queue.participants()[i];
     const std::uint64_t tail = ring.space().ticket_of(ring.memory().tail().load(std::memory_order_acquire));
@@ -46,10 +46,10 @@ inline participant_stats look_at(const session& queue, std::uint32_t i) {
                    [](std::uint64_t state) { return state == 1 || state == 2 || delivery_state(state).is_retaken(); })};
 }
 
-inline std::optional<stall> look_at(layout::stall_note& note, const session& queue,
-                                    const std::vector<participant_stats>& participants,
-                                    std::optional<std::uint64_t> ticket,
-                                    std::optional<std::uint64_t> participant_stats::*held) {
+[[gnu::cold]] inline std::optional<stall> look_at(layout::stall_note& note, const session& queue,
+                                                  const std::vector<participant_stats>& participants,
+                                                  std::optional<std::uint64_t> ticket,
+                                                  std::optional<std::uint64_t> participant_stats::*held) {
     const std::chrono::nanoseconds at_least(note_stall(note, queue.ring(), ticket));
     if (!ticket) return std::nullopt;
     const std::uint64_t message = queue.ring().space().distance(0, *ticket);
@@ -60,7 +60,7 @@ inline std::optional<stall> look_at(layout::stall_note& note, const session& que
     return result;
 }
 
-inline queue_stats collect_stats(const session& queue) {
+[[gnu::cold]] inline queue_stats collect_stats(const session& queue) {
     const auto& ring = queue.ring();
     const auto& space = ring.space();
     auto& counters = queue.object().counters();

@@ -58,7 +58,7 @@ public:
     /// The calling thread's entry. Null: it has none, and there is no free one.
     ///
     /// \throws  `queue_error` with `errc::system_failure`
-    [[nodiscard]] layout::participant* find_or_enlist() {
+    [[nodiscard, gnu::cold]] layout::participant* find_or_enlist() {
         const std::lock_guard guard(shared_file::process_mutex());
         forget_parents_entries();
         const auto found = std::ranges::find(entries_, this_thread(), &owned::thread);
@@ -82,7 +82,7 @@ private:
     };
     static const void* this_thread() noexcept { return &known_entries; }
 
-    layout::participant* enlist() {
+    [[gnu::cold]] layout::participant* enlist() {
         if (object_.file().descriptor() < 0) raise_lost();
         entries_.reserve(entries_.size() + 1);
         entry_locks locks{object_};
@@ -95,7 +95,7 @@ private:
     }
 
     // Gives back all entries of the calling thread, in all queues.
-    static void end_of_thread(void* /*entry*/) noexcept {
+    [[gnu::cold]] static void end_of_thread(void* /*entry*/) noexcept {
         known_entries = {};
         const std::lock_guard guard(shared_file::process_mutex());
         for (thread_entries* one = first_; one != nullptr; one = one->next_) {
