@@ -1,31 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
 
-// Of these a process must have only one, though its shared libraries hide what they can.
+// Default visibility: one instance for each process, even across libraries that are built with -fvisibility=hidden.
 #pragma GCC visibility push(default)
 
 namespace promisqs {
 
-/// Why a queue could not be created, opened, joined or used.
+/// Why a queue could not be created, opened or used.
 enum class errc {
-    already_exists = 1,      ///< `create`: the name is taken
+    already_exists = 1,      ///< `create`: there is a queue of that name
     not_found,               ///< `open`: there is no queue of that name
     element_size_differs,    ///< the queue's elements have another size or alignment than T
-    schema_differs,          ///< the size agrees, but the fields or the given name of T do not
-    capacity_differs,        ///< `open_or_create`: the queue is there, with another capacity
-    layout_version_differs,  ///< made by a version of this library with other shared bytes
+    schema_differs,          ///< the size is that of T, but the fields or the given name are not
+    capacity_differs,        ///< `open_or_create`: there is such a queue, with another capacity
+    layout_version_differs,  ///< another version of this library, with other shared bytes, made the queue
     not_a_queue,             ///< the object of that name is something else
-    corrupt,                 ///< a field of the queue holds what it can't hold
-    unfinished,              ///< its creator died, or is still busy, before the queue was complete
+    corrupt,                 ///< a field of the queue holds an impossible value
+    unfinished,              ///< the queue is incomplete: its creator died, or makes no progress
     invalid_name,            ///< empty, too long, or with a slash
     invalid_capacity,        ///< 0, or too large
     invalid_options,         ///< an option outside its range
-    no_memory,               ///< the shared memory, or what was asked of it, is not to be had
+    no_memory,               ///< the system does not grant the shared memory, or what was asked of it
     no_permission,           ///< the system denies the access
     too_many_participants,   ///< all participant entries are taken
     role_taken,              ///< a second producer, or consumer, of a queue declared to have a single one
@@ -36,36 +38,50 @@ enum class errc {
 
 namespace detail {
 
+/// The parts, one after the other. Out of line, because std::string's own operators are much code at each use.
+[[gnu::cold, gnu::noinline]] inline std::string concat(std::initializer_list<std::string_view> parts) {
+    std::size_t size = 0;
+    for (const std::string_view part : parts) size += part.size();
+    std::string text(size, '\0');
+    char* end = text.data();
+    for (const std::string_view part : parts) end += part.copy(end, part.size());
+    return text;
+}
+
+[[gnu::cold]] constexpr const char* message_of(errc value) noexcept {
+    switch (value) {
+        case errc::already_exists: return "the queue exists already";
+        case errc::not_found: return "no such queue";
+        case errc::element_size_differs: return "the element size differs";
+        case errc::schema_differs: return "the schema differs";
+        case errc::capacity_differs: return "the capacity differs";
+        case errc::layout_version_differs: return "the layout version differs";
+        case errc::not_a_queue: return "not a promisqs queue";
+        case errc::corrupt: return "the queue is corrupt";
+        case errc::unfinished: return "the queue was never finished by its creator";
+        case errc::invalid_name: return "invalid name";
+        case errc::invalid_capacity: return "invalid capacity";
+        case errc::invalid_options: return "invalid options";
+        case errc::no_memory: return "no memory";
+        case errc::no_permission: return "no permission";
+        case errc::too_many_participants: return "too many participants";
+        case errc::role_taken: return "the single role is taken";
+        case errc::batch_too_large: return "the batch is too large";
+        case errc::in_callable: return "not possible inside a callable";
+        case errc::system_failure: return "a system call failed";
+    }
+    return "unknown error";
+}
+
 class error_category final : public std::error_category {
 public:
     [[nodiscard]] const char* name() const noexcept override { return "promisqs"; }
 
-    [[nodiscard]] std::string message(int value) const override {
-        switch (static_cast<errc>(value)) {
-            case errc::already_exists: return "the queue exists already";
-            case errc::not_found: return "no such queue";
-            case errc::element_size_differs: return "the element size differs";
-            case errc::schema_differs: return "the schema differs";
-            case errc::capacity_differs: return "the capacity differs";
-            case errc::layout_version_differs: return "the layout version differs";
-            case errc::not_a_queue: return "not a promisqs queue";
-            case errc::corrupt: return "the queue is corrupt";
-            case errc::unfinished: return "the queue was never finished by its creator";
-            case errc::invalid_name: return "invalid name";
-            case errc::invalid_capacity: return "invalid capacity";
-            case errc::invalid_options: return "invalid options";
-            case errc::no_memory: return "no memory";
-            case errc::no_permission: return "no permission";
-            case errc::too_many_participants: return "too many participants";
-            case errc::role_taken: return "the single side is taken";
-            case errc::batch_too_large: return "the batch is too large";
-            case errc::in_callable: return "not possible inside a callable";
-            case errc::system_failure: return "a system call failed";
-        }
-        return "unknown error";
+    [[nodiscard, gnu::cold]] std::string message(int value) const override {
+        return message_of(static_cast<errc>(value));
     }
 
-    [[nodiscard]] std::error_condition default_error_condition(int value) const noexcept override {
+    [[nodiscard, gnu::cold]] std::error_condition default_error_condition(int value) const noexcept override {
         switch (static_cast<errc>(value)) {
             case errc::already_exists: return std::errc::file_exists;
             case errc::not_found: return std::errc::no_such_file_or_directory;
@@ -83,7 +99,7 @@ public:
 
 }  // namespace detail
 
-/// The category of `errc`. Its conditions compare equal to the `std::errc` of the same meaning where there is one.
+/// The category of `errc`. Its conditions compare equal to the `std::errc` of the same meaning, where there is one.
 inline const std::error_category& queue_category() noexcept {
     static const detail::error_category category;
     return category;
@@ -92,20 +108,22 @@ inline const std::error_category& queue_category() noexcept {
 inline std::error_code make_error_code(errc value) noexcept { return {static_cast<int>(value), queue_category()}; }
 
 /// What create, open, and a thread's first use of a queue throw. `what()` names the queue, what was expected, what was
-/// found, and what to do; `code()` is one of `errc`.
+/// found, and what to do. `code()` is one of `errc`.
 class queue_error : public std::system_error {
 public:
-    queue_error(errc code, std::string_view queue, std::string_view details)
+    [[gnu::cold, gnu::noinline]] queue_error(errc code, std::string_view queue, std::string_view details)
         : std::system_error(make_error_code(code)), text_(compose(code, queue, details)) {}
 
     [[nodiscard]] const char* what() const noexcept override { return text_.what(); }
 
 private:
-    static std::string compose(errc code, std::string_view queue, std::string_view details) {
-        std::string text = "promisqs queue \"";
-        for (const char c : queue) text.push_back(c == '\0' ? '?' : c);  // a zero would end what() early
-        text.append("\": ").append(make_error_code(code).message());
-        return text.append(": ").append(details);
+    [[gnu::cold]] static std::string compose(errc code, std::string_view queue, std::string_view details) {
+        std::string text =
+            detail::concat({"promisqs queue \"", queue, "\": ", detail::message_of(code), ": ", details});
+        for (char& c : text) {
+            if (c == '\0') c = '?';  // a zero in the name would end what() early
+        }
+        return text;
     }
 
     std::runtime_error text_;  // its string is shared between copies, so that copying an exception can't throw
