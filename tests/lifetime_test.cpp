@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Where queues come from and go to: last one out, what dead creators and users leave, races of both.
+// The life of a queue: its creation, the remains of dead creators and users, the last one out, and races of all of them.
 
 #include "support/catch.hpp"
 #include "support/expect_error.hpp"
@@ -8,17 +8,24 @@
 #include "support/process.hpp"
 #include "support/raw_object.hpp"
 
+#include <promisqs/detail/lifecycle/join.hpp>
+#include <promisqs/detail/os/futex.hpp>
+#include <promisqs/detail/os/segment.hpp>
 #include <promisqs/queue.hpp>
 
+#include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 
 #include <atomic>
 #include <cstdint>
+#include <cstdio>
 #include <new>
 #include <optional>
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using promisqs::errc;
@@ -45,7 +52,8 @@ const role holder("lifetime-holder", [](const promisqs_test::arguments& args) {
     return 0;
 });
 
-// Arguments: name, pipe to report on, pipe to wait for. Makes an object and locks it, as a creator does, and goes no further.
+// Arguments: name, pipe to report on, pipe to wait for. Makes an object and locks it, as a creator does, and goes no
+// further.
 const role half_way("lifetime-half-way-creator", [](const promisqs_test::arguments& args) {
     const raw_object object("/dev/shm/" + args.at(0));
     if (!object.lock(layout::initialising_byte, lock_kind::exclusive)) return 1;
@@ -65,11 +73,15 @@ bool is_locked_exclusively(const raw_object& object, std::int64_t byte) {
     return ::fcntl(object.descriptor(), F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
 }
 
+promisqs::detail::queue_request request_for(const scoped_name& name) {
+    return {name.str(), {4, 4, promisqs::schema_of<std::uint32_t>}};
+}
+
 struct shared_state {
     std::atomic<unsigned> arrived{0};
     std::atomic<unsigned> round{0};
 
-    // Lets nobody on before `count` have come.
+    // Waits until `count` processes have come.
     void meet(unsigned count) {
         const unsigned now = round.load();
         if (arrived.fetch_add(1) + 1 == count) {
@@ -117,7 +129,7 @@ TEST_CASE("a queue that is to be kept stays, messages and all, until it is remov
     CHECK_FALSE(queue::remove(name));
 }
 
-TEST_CASE("who has a queue open can go on with it after it was removed, and the name can be used again") {
+TEST_CASE("a process that has a queue open can go on with it after its removal, and the name can be used again") {
     const scoped_name name("removed");
     auto old_one = queue::create(name, 8);
     REQUIRE(queue::remove(name));
@@ -157,7 +169,7 @@ TEST_CASE("the last one out removes the queue though other users were killed") {
     CHECK_FALSE(name.exists());
 }
 
-TEST_CASE("a queue whose users were all killed is there with its messages, and create says what to do") {
+TEST_CASE("a queue whose users were all killed keeps its messages, and create says what to do") {
     const scoped_name name("all-killed");
     const signal_pipe ready;
     const signal_pipe go;
@@ -189,7 +201,7 @@ TEST_CASE("a user that exits in good order while another stays leaves the queue 
     CHECK_FALSE(name.exists());
 }
 
-TEST_CASE("what a dead creator left is replaced by create and open_or_create, reported by open, and can be removed") {
+TEST_CASE("create and open_or_create replace an object of a dead creator, open reports it, and remove removes it") {
     const scoped_name name("dead-creator");
     const bool marked = GENERATE(false, true);
     {
@@ -253,7 +265,7 @@ TEST_CASE("an open that fails does not remove the queue, though nobody else uses
     CHECK(queue::open(name).pop() == 7U);
 }
 
-TEST_CASE("the last one out removes the queue though somebody looks at it just then") {
+TEST_CASE("the last one out removes the queue though another process looks at it just then") {
     const scoped_name name("looked-at");
     std::optional<queue> q = queue::create(name, 8);
     raw_object looking(name.path());
@@ -271,21 +283,20 @@ TEST_CASE("an opener that finds the name leading elsewhere once it has joined st
     auto found = promisqs::detail::segment::find(name.str());
     REQUIRE(found.has_value());
     REQUIRE(queue::remove(name));
-    const promisqs::detail::element_description element{4, 4, promisqs::schema_of<std::uint32_t>};
-    CHECK_FALSE(promisqs::detail::try_use(std::move(*found), element, 0, {}).has_value());
+    const auto request = request_for(name);
+    CHECK_FALSE(promisqs::detail::try_use(std::move(*found), request).has_value());
 }
 
 TEST_CASE("an opener does not come in while the last one goes out") {
     const scoped_name name("going");
     { const auto q = queue::create(name, 8, {.life = lifetime::keep}); }
-    const promisqs::detail::element_description element{4, 4, promisqs::schema_of<std::uint32_t>};
+    const auto request = request_for(name);
     const raw_object last_one(name.path());
 
     REQUIRE(last_one.lock(layout::users_byte, lock_kind::exclusive));  // as held while the name is removed
-    CHECK_FALSE(
-        promisqs::detail::try_use(promisqs::detail::segment::find(name.str()).value(), element, 0, {}).has_value());
+    CHECK_FALSE(promisqs::detail::try_use(promisqs::detail::segment::find(name.str()).value(), request).has_value());
     REQUIRE(last_one.lock(layout::users_byte, lock_kind::none));
-    CHECK(promisqs::detail::try_use(promisqs::detail::segment::find(name.str()).value(), element, 0, {}).has_value());
+    CHECK(promisqs::detail::try_use(promisqs::detail::segment::find(name.str()).value(), request).has_value());
 }
 
 TEST_CASE(

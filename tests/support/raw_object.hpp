@@ -4,9 +4,6 @@
 // A shared memory object as bytes, for planting what other programs, other versions and dead creators leave.
 
 #include <promisqs/detail/os/file.hpp>
-#include <promisqs/detail/os/futex.hpp>
-#include <promisqs/detail/os/memory.hpp>
-#include <promisqs/detail/os/process.hpp>
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Whether a request makes sense, and whether a header holds what this program expects. Nothing in shared memory is trusted:
-// the header is copied out once, the copy is checked, and only the copy is used from then on.
+// Whether a request makes sense, and whether a header holds what this program expects. Nothing in shared memory is
+// trusted: the header is copied out once, the copy is checked, and only the copy is used from then on.
 
 #include <promisqs/detail/layout.hpp>
+#include <promisqs/detail/raise.hpp>
 #include <promisqs/element.hpp>
 #include <promisqs/error.hpp>
 #include <promisqs/options.hpp>
@@ -13,10 +14,20 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
 namespace promisqs::detail {
+
+/// What a call asks for.
+struct queue_request {
+    std::string name;
+    element_description element;
+    std::uint64_t capacity = 0;  // elements; 0: whatever is found
+    options wanted = {};         // for opening, only `memory` counts
+    layout::plan plan = {};      // for creating: from `check_request`
+};
 
 /// What is used of a header, once it has been checked.
 struct checked_header {
@@ -37,68 +48,64 @@ constexpr std::uint32_t single_roles_of(const options& wanted) noexcept {
 
 inline constexpr std::size_t max_name_length = 254;
 
-inline std::string text_of(std::uint64_t number) { return std::to_string(number); }
-
-inline std::string octal(std::uint32_t number) {
-    return number == 0 ? "0" : octal(number / 8) + text_of(number % 8);  // with a leading 0, as one writes it
-}
-
-inline void check_name(std::string_view name) {
+[[gnu::cold]] inline void check_name(std::string_view name) {
+    const bool slash = name.find('/') != name.npos;
     const bool dots = name == "." || name == "..";
-    if (!name.empty() && name.size() <= max_name_length && !dots && name.find('/') == name.npos &&
-        name.find('\0') == name.npos) {
-        return;
-    }
-    throw queue_error(errc::invalid_name, name,
-                      "expected 1 to " + text_of(max_name_length) +
-                          " bytes, without a slash or a zero byte, and not \".\" or \"..\"; found " +
-                          text_of(name.size()) + " bytes" + (name.find('/') != name.npos ? ", and a slash" : "") +
-                          "; choose another name");
+    if (!name.empty() && name.size() <= max_name_length && !dots && !slash && name.find('\0') == name.npos) return;
+    raise(errc::invalid_name, name,
+          {"expected 1 to ", digits(max_name_length),
+           " bytes, without a slash or a zero byte, and not \".\" or \"..\"; found ", digits(name.size()), " bytes",
+           slash ? ", and a slash" : "", "; choose another name"});
 }
 
-/// Throws unless a queue could be created from this; returns where everything in it will lie.
-inline layout::plan check_request(std::string_view name, const element_description& element, std::uint64_t capacity,
-                                  const options& wanted) {
-    check_name(name);
+[[gnu::cold]] inline void check_options(std::string_view name, const options& wanted) {
     if (wanted.permissions > 0777 || (wanted.permissions & 0600) != 0600) {
-        throw queue_error(errc::invalid_options, name,
-                          "expected permissions from 0600 to 0777 (octal), that let the owner read and write, found " +
-                              octal(wanted.permissions) +
-                              "; add 0600, and don't forget the leading 0 of octal numbers");
+        raise(errc::invalid_options, name,
+              {"expected permissions from 0600 to 0777 (octal), that let the owner read and write, found ",
+               wanted.permissions == 0 ? "" : "0", digits(wanted.permissions, 8),
+               "; add 0600, and don't forget the leading 0 of octal numbers"});
     }
     if (wanted.participants == 0 || wanted.participants > layout::max_participants) {
-        throw queue_error(errc::invalid_options, name,
-                          "expected 1 to " + text_of(layout::max_participants) + " participants, found " +
-                              text_of(wanted.participants) + "; ask for as many as threads will use it at once");
+        raise(errc::invalid_options, name,
+              {"expected 1 to ", digits(layout::max_participants), " participants, found ", digits(wanted.participants),
+               "; ask for as many as threads will use it at once"});
     }
     if (wanted.max_deaths > layout::most_deaths) {
-        throw queue_error(errc::invalid_options, name,
-                          "expected 0 (never) to " + text_of(layout::most_deaths) + " as max_deaths, found " +
-                              text_of(wanted.max_deaths) + "; ask for fewer, or for 0");
+        raise(errc::invalid_options, name,
+              {"expected 0 (never) to ", digits(layout::most_deaths), " as max_deaths, found ",
+               digits(wanted.max_deaths), "; ask for fewer, or for 0"});
     }
     if (wanted.life != lifetime::remove_on_last_close && wanted.life != lifetime::keep) {
-        throw queue_error(errc::invalid_options, name,
-                          "expected one of the enumerators of lifetime, found " +
-                              text_of(static_cast<std::uint32_t>(wanted.life)) + "; don't cast numbers to it");
+        raise(errc::invalid_options, name,
+              {"expected one of the enumerators of lifetime, found ", digits(static_cast<std::uint32_t>(wanted.life)),
+               "; don't cast numbers to it"});
     }
-    if (capacity == 0 || capacity > layout::max_capacity) {
-        throw queue_error(errc::invalid_capacity, name,
-                          "expected 1 to " + text_of(layout::max_capacity) + " elements, found " + text_of(capacity) +
-                              "; ask for another capacity");
+}
+
+/// Throws unless a queue could be created from this.
+///
+/// \return  where everything in it will lie
+[[gnu::cold]] inline layout::plan check_request(const queue_request& request) {
+    check_name(request.name);
+    check_options(request.name, request.wanted);
+    if (request.capacity == 0 || request.capacity > layout::max_capacity) {
+        raise(errc::invalid_capacity, request.name,
+              {"expected 1 to ", digits(layout::max_capacity), " elements, found ", digits(request.capacity),
+               "; ask for another capacity"});
     }
-    const auto plan =
-        layout::make_plan(element.size, element.alignment, capacity, wanted.participants, element.type.text.size());
+    const auto plan = layout::make_plan(request.element.size, request.element.alignment, request.capacity,
+                                        request.wanted.participants, request.element.type.text.size());
     if (plan.segment_size == 0) {
-        throw queue_error(errc::invalid_capacity, name,
-                          "expected at most " + text_of(layout::max_segment_size) + " bytes in all, found " +
-                              text_of(capacity) + " slots of " + text_of(plan.slot_stride) +
-                              " bytes each; ask for a smaller capacity");
+        raise(errc::invalid_capacity, request.name,
+              {"expected at most ", digits(layout::max_segment_size), " bytes in all, found ", digits(request.capacity),
+               " slots of ", digits(plan.slot_stride), " bytes each; ask for a smaller capacity"});
     }
     return plan;
 }
 
-/// Reads each word exactly once (volatile: the compiler must not read it again), whatever others write meanwhile.
-inline layout::header_fields copy_header(const layout::header& header) noexcept {
+/// Reads each word exactly once, whatever other processes write at that time. (Volatile: the compiler must not read it
+/// again.)
+[[gnu::cold]] inline layout::header_fields copy_header(const layout::header& header) noexcept {
     std::array<std::uint64_t, sizeof(layout::header_fields) / sizeof(std::uint64_t)> words{};
     const auto* shared = reinterpret_cast<const volatile std::uint64_t*>(&header.fields);
     for (std::uint64_t& word : words) word = *shared++;
@@ -108,37 +115,43 @@ inline layout::header_fields copy_header(const layout::header& header) noexcept 
 /// Compares the fields of a header with what they must be, and says which one is wrong.
 class header_check {
 public:
-    explicit header_check(std::string_view queue) : queue_(queue) {}
+    explicit header_check(std::string_view queue) noexcept : queue_(queue) {}
 
-    void version(std::uint32_t found) const {
+    [[gnu::cold, gnu::noinline]] void version(std::uint32_t found) const {
         if (found == layout::version) return;
-        throw queue_error(
-            errc::layout_version_differs, queue_,
-            "expected layout version " + text_of(layout::version) + ", found " + text_of(found) +
-                "; build both programs with the same version of promisqs, or remove the queue and create it "
-                "again");
+        detail::raise(errc::layout_version_differs, queue_,
+                      {"expected layout version ", digits(layout::version), ", found ", digits(found),
+                       "; build both programs with the same version of promisqs, or remove the queue and create it "
+                       "again"});
     }
 
-    void between(const char* field, std::uint64_t found, std::uint64_t least, std::uint64_t most) const {
-        if (found < least || found > most) raise(field, "from " + text_of(least) + " to " + text_of(most), found);
+    [[gnu::cold, gnu::noinline]] void between(std::string_view field, std::uint64_t found, std::uint64_t least,
+                                              std::uint64_t most) const {
+        if (found < least || found > most) raise(field, {"from ", digits(least), " to ", digits(most)}, found);
     }
 
-    void equal(const char* field, std::uint64_t found, std::uint64_t expected) const {
-        if (found != expected) raise(field, text_of(expected), found);
+    [[gnu::cold, gnu::noinline]] void equal(std::string_view field, std::uint64_t found, std::uint64_t expected) const {
+        if (found != expected) raise(field, {digits(expected)}, found);
     }
 
 private:
-    [[noreturn]] void raise(const char* field, const std::string& expected, std::uint64_t found) const {
-        throw queue_error(errc::corrupt, queue_,
-                          "expected " + expected + " in the header's field `" + field + "`, found " + text_of(found) +
-                              "; something else has written into it: remove it and create it again");
+    [[noreturn, gnu::cold, gnu::noinline]] void raise(std::string_view field,
+                                                      std::initializer_list<std::string_view> expected,
+                                                      std::uint64_t found) const {
+        detail::raise(errc::corrupt, queue_,
+                      {"expected ", concat(expected), " in the header's field `", field, "`, found ", digits(found),
+                       "; something else has written into it: remove it and create it again"});
     }
 
     std::string_view queue_;
 };
 
-/// Checks everything that later addressing depends on, in the header of an object of which `mapped` bytes are mapped.
-inline checked_header check_header(std::string_view queue, const layout::header_fields& header, std::uint64_t mapped) {
+/// Checks all that later addressing depends on.
+///
+/// \param header  the copy of the header of an object
+/// \param mapped  how many bytes of the object are mapped
+[[gnu::cold]] inline checked_header check_header(std::string_view queue, const layout::header_fields& header,
+                                                 std::uint64_t mapped) {
     const header_check check(queue);
     check.version(header.layout_version);
     check.between("lifetime", header.lifetime, 0, 1);
@@ -159,7 +172,7 @@ inline checked_header check_header(std::string_view queue, const layout::header_
     check.between("segment size", header.segment_size, layout::participants_offset, mapped);
     check.equal("segment size", header.segment_size, plan.segment_size);
     check.between("max deaths", header.max_deaths, 0, layout::most_deaths);
-    check.between("single sides", header.single_roles, 0, layout::single_producer | layout::single_consumer);
+    check.between("single roles", header.single_roles, 0, layout::single_producer | layout::single_consumer);
     return {header.capacity,
             header.element_size,
             header.participant_count,
@@ -170,29 +183,29 @@ inline checked_header check_header(std::string_view queue, const layout::header_
 }
 
 /// A stored schema text, fit to be shown: whatever it holds, and however long it claims to be.
-inline std::string shown_schema(const std::byte* text, std::uint64_t size) {
+[[gnu::cold]] inline std::string shown_schema(const std::byte* text, std::uint64_t size) {
     constexpr std::uint64_t most = 4096;
-    std::string shown(reinterpret_cast<const char*>(text), static_cast<std::size_t>(size < most ? size : most));
+    const std::string_view stored(reinterpret_cast<const char*>(text),
+                                  static_cast<std::size_t>(size < most ? size : most));
+    std::string shown = concat({stored, size > most ? "..." : ""});
     for (char& c : shown) {
         if (c < ' ' || c > '~') c = '?';
     }
-    return size > most ? shown + "…" : shown;
+    return shown;
 }
 
-/// Throws unless the stored type is, as far as both sides know it, the expected one.
-inline void check_element(std::string_view queue, const layout::header_fields& header, const std::byte* schema_text,
-                          const element_description& expected) {
-    const auto describe = [](std::string_view text, std::uint64_t size, std::uint64_t alignment) {
-        return std::string(text) + " (" + text_of(size) + " bytes, aligned to " + text_of(alignment) + ")";
-    };
+/// Throws unless the stored type is the expected one, as far as both sides know it.
+[[gnu::cold]] inline void check_element(std::string_view queue, const layout::header_fields& header,
+                                        const std::byte* schema_text, const element_description& expected) {
     const std::string stored = shown_schema(schema_text, header.schema_size);
     const schema found{stored, header.schema_fingerprint, header.name_fingerprint};
     const bool same_size = header.element_size == expected.size && header.element_alignment == expected.alignment;
     if (same_size && compatible(expected.type, found)) return;
-    throw queue_error(same_size ? errc::schema_differs : errc::element_size_differs, queue,
-                      "expected elements of type " + describe(expected.type.text, expected.size, expected.alignment) +
-                          ", found " + describe(stored, header.element_size, header.element_alignment) +
-                          "; open it with the type that it was created with, or remove it and create it again");
+    raise(same_size ? errc::schema_differs : errc::element_size_differs, queue,
+          {"expected elements of type ", expected.type.text, " (", digits(expected.size), " bytes, aligned to ",
+           digits(expected.alignment), "), found ", stored, " (", digits(header.element_size), " bytes, aligned to ",
+           digits(header.element_alignment),
+           "); open it with the type that it was created with, or remove it and create it again"});
 }
 
 }  // namespace promisqs::detail

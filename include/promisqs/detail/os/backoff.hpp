@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <promisqs/detail/os/file.hpp>
 #include <promisqs/detail/os/futex.hpp>
-#include <promisqs/detail/os/memory.hpp>
-#include <promisqs/detail/os/process.hpp>
 
 namespace promisqs::detail {
 
 /// Waits a little longer each time: first on the processor, then by letting others run, at last asleep. For riding out
-/// somebody who is in the middle of an operation, which takes nanoseconds unless that thread was interrupted.
+/// another thread's operation, which takes nanoseconds unless that thread was interrupted.
 class backoff {
 public:
-    [[gnu::noinline, gnu::cold]] void operator()() noexcept {
+    // Not `cold`: a poller runs this, and does so in tight loops.
+    [[gnu::noinline]] void operator()() noexcept {
         if (rounds_ < spins) {
             for (unsigned i = 0; i < (1U << (rounds_ / 8)); ++i) os::pause();
         } else if (rounds_ < spins + yields) {
@@ -24,7 +22,7 @@ public:
         ++rounds_;
     }
 
-    /// Whether this takes so long that somebody may have died.
+    /// Whether this takes so long that the other process may have died.
     [[nodiscard]] bool is_long() const noexcept { return rounds_ >= spins + yields / 4; }
 
 private:

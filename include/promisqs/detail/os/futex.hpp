@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+// How a thread waits: for a moment, for a word of shared memory to change, or until a point of a clock.
+
 #if !defined(__linux__)
 #error "promisqs runs on Linux: it needs open-file-description locks"
 #endif
@@ -37,6 +39,7 @@ inline void nap() noexcept {
     ::nanosleep(&duration, nullptr);
 }
 
+/// The time of a clock, in nanoseconds.
 inline std::uint64_t nanoseconds(::clockid_t clock) noexcept {
     ::timespec now{};
     ::clock_gettime(clock, &now);
@@ -54,9 +57,12 @@ inline ::timespec to_timespec(std::uint64_t steady_time) noexcept {
     return {static_cast<::time_t>(steady_time / 1'000'000'000U), static_cast<long>(steady_time % 1'000'000'000U)};
 }
 
-/// Sleeps until somebody, in any process, calls `wake` for the same word of shared memory, if that still has the given value.
+/// Sleeps until a thread of any process calls `wake` for the same word of shared memory, if the word still has the
+/// given value.
 ///
-/// \return  0 when woken; EAGAIN, at once, for another value; ETIMEDOUT at `deadline`, by the steady clock; EINTR after a signal
+/// \param deadline  by the steady clock, in nanoseconds
+/// \return          0 when woken; EAGAIN, at once, if the word has another value; ETIMEDOUT at the deadline; EINTR
+///                    after a signal
 inline int sleep_on(std::atomic<std::uint32_t>& word, std::uint32_t value, std::uint64_t deadline) noexcept {
     const ::timespec until = to_timespec(deadline);
     const long result = ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET, value, deadline == never ? nullptr : &until,
@@ -64,7 +70,7 @@ inline int sleep_on(std::atomic<std::uint32_t>& word, std::uint32_t value, std::
     return result == 0 ? 0 : errno;
 }
 
-/// Wakes up to `count` of those that sleep on a word.
+/// Wakes up to `count` of the threads that sleep on a word.
 ///
 /// \return  how many
 inline std::uint32_t wake(std::atomic<std::uint32_t>& word, std::uint32_t count) noexcept {
@@ -87,7 +93,7 @@ struct watched_word {
 };
 inline constexpr std::size_t most_watched_words = 128;
 
-/// As `sleep_on`, on up to `most_watched_words` words at once. ENOSYS where the kernel can't.
+/// As `sleep_on`, on up to `most_watched_words` words at once. ENOSYS, or another error, where the kernel can't.
 inline int sleep_on_any(const watched_word* words, std::size_t count, std::uint64_t deadline) noexcept {
     constexpr long futex_waitv = 449;
     const ::timespec until = to_timespec(deadline);

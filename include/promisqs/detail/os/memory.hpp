@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+// What the system does for mapped memory: barriers across processes, page tables, pages that stay, huge pages.
+
 #include <linux/membarrier.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -16,16 +18,16 @@ namespace promisqs::detail::os {
 inline bool join_heavy_barriers() noexcept {
     return ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0;
 }
-/// Makes every thread that runs, in all processes that have joined, pass a full memory barrier: so that they need none themselves.
-/// False: the kernel refuses.
+/// Makes each running thread of all processes that have joined pass a full memory barrier, so that these threads need
+/// none of their own. False: the kernel refuses.
 inline bool heavy_barrier() noexcept { return ::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0) == 0; }
 
-/// Keeps the compiler from moving accesses to memory across it.
-
-/// Keeps the processor from it, too.
+/// Keeps the compiler and the processor from moving accesses to memory across it.
 inline void full_barrier() noexcept { __sync_synchronize(); }
 
 /// Sets up the page tables of a shared mapping.
+///
+/// \return  0, or an `errno`
 inline int prefault(void* address, std::size_t size) noexcept {
     constexpr int populate_write = 23;  // MADV_POPULATE_WRITE, Linux 5.14
     if (::madvise(address, size, populate_write) == 0) return 0;
@@ -36,9 +38,12 @@ inline int prefault(void* address, std::size_t size) noexcept {
     return 0;
 }
 
+/// Keeps a mapping in physical memory.
+///
+/// \return  0, or an `errno`
 inline int lock_in_memory(void* address, std::size_t size) noexcept { return ::mlock(address, size) == 0 ? 0 : errno; }
 
-inline constexpr std::size_t huge_page = std::size_t{2} << 20;
+inline constexpr std::size_t huge_page = std::size_t{2} << 20;  // bytes
 
 /// An address at which `size` bytes could be mapped on huge pages; null when there is none.
 inline void* huge_address(std::size_t size) noexcept {
@@ -49,6 +54,8 @@ inline void* huge_address(std::size_t size) noexcept {
 }
 
 /// Puts the whole huge pages of a mapping of a reserved shared object onto huge pages, now.
+///
+/// \return  0, or an `errno`
 inline int use_huge_pages(void* address, std::size_t size) noexcept {
     constexpr int collapse = 25;  // MADV_COLLAPSE, Linux 6.1
     if (size < huge_page || reinterpret_cast<std::uintptr_t>(address) % huge_page != 0) return EINVAL;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+// This process and its threads: their ids, what happens at a fork and at a thread's end, signals, and the process lock.
+
 #include <pthread.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -8,18 +10,22 @@
 
 #include <cstdint>
 
+// Default visibility: one instance for each process, even across libraries that are built with -fvisibility=hidden.
+#pragma GCC visibility push(default)
+
 namespace promisqs::detail::os {
 
 inline std::uint32_t process_id() noexcept { return static_cast<std::uint32_t>(::getpid()); }
 inline std::uint32_t thread_id() noexcept { return static_cast<std::uint32_t>(::syscall(SYS_gettid)); }
 
-/// Has the functions called around every `fork` of this process, the last one in the child.
+/// Has three functions called around every `fork` of this process: `before` and `parent` in the parent, `child` in the
+/// child.
 inline int at_fork(void (*before)(), void (*parent)(), void (*child)()) noexcept {
     return ::pthread_atfork(before, parent, child);
 }
 
-/// Has `end` called when a thread ends that has given the result of `thread_end_key(end)` to `call_at_thread_end`; after its
-/// thread_local objects are gone.
+/// Creates a key whose destructor `end` runs at a thread's end, after the destructors of its thread_local objects. Only
+/// for threads that have called `call_at_thread_end`.
 inline ::pthread_key_t thread_end_key(void (*end)(void*)) noexcept {
     ::pthread_key_t key{};
     static_cast<void>(::pthread_key_create(&key, end));
@@ -27,7 +33,7 @@ inline ::pthread_key_t thread_end_key(void (*end)(void*)) noexcept {
 }
 inline void call_at_thread_end(::pthread_key_t key, void* argument) noexcept { ::pthread_setspecific(key, argument); }
 
-/// Blocks all signals in the calling thread; and in threads that it starts meanwhile, for good.
+/// Blocks all signals in the calling thread. Threads that it starts while this lives have them blocked for good.
 class signals_blocked {
 public:
     signals_blocked() noexcept {
@@ -43,4 +49,45 @@ private:
     ::sigset_t before_{};
 };
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wzero-as-null-pointer-constant"  // of PTHREAD_MUTEX_INITIALIZER
+/// The mutex of this process that every fork holds, too, so that a child sees nothing half-done of what is done under
+/// it. Only for short sections that don't wait. (A plain mutex of the system: `<mutex>` is slow to compile.)
+class process_mutex {
+public:
+    void lock() noexcept { ::pthread_mutex_lock(&mutex_); }
+    void unlock() noexcept { ::pthread_mutex_unlock(&mutex_); }
+
+    static process_mutex& instance() noexcept {
+        static constinit process_mutex only_one;
+        return only_one;
+    }
+
+private:
+    ::pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+};
+#pragma GCC diagnostic pop
+
+/// Holds the process mutex.
+class process_lock {
+public:
+    process_lock() noexcept { process_mutex::instance().lock(); }
+    process_lock(const process_lock&) = delete;
+    process_lock& operator=(const process_lock&) = delete;
+    ~process_lock() {
+        if (held_) process_mutex::instance().unlock();
+    }
+
+    /// Gives it up early.
+    void unlock() noexcept {
+        process_mutex::instance().unlock();
+        held_ = false;
+    }
+
+private:
+    bool held_ = true;
+};
+
 }  // namespace promisqs::detail::os
+
+#pragma GCC visibility pop

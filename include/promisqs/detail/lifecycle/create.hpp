@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Making an object, and a queue of it. The rules are those of open.hpp.
+
+#include <promisqs/detail/layout.hpp>
+#include <promisqs/detail/lifecycle/join.hpp>
+#include <promisqs/detail/lifecycle/unfinished.hpp>
+#include <promisqs/detail/lifecycle/validation.hpp>
+#include <promisqs/detail/os/file.hpp>
+#include <promisqs/detail/os/futex.hpp>
+#include <promisqs/detail/os/process.hpp>
+#include <promisqs/detail/os/segment.hpp>
+#include <promisqs/detail/raise.hpp>
+#include <promisqs/error.hpp>
+
+#include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+namespace promisqs::detail {
+
+[[gnu::cold]] inline void write_header(layout::header_fields& fields, const queue_request& request) noexcept {
+    const layout::plan& plan = request.plan;
+    fields.layout_version = layout::version;
+    fields.lifetime = static_cast<std::uint32_t>(request.wanted.life);
+    fields.element_size = request.element.size;
+    fields.element_alignment = request.element.alignment;
+    fields.capacity = request.capacity;
+    fields.slot_stride = plan.slot_stride;
+    fields.payload_offset = plan.payload_offset;
+    fields.slots_offset = plan.slots_offset;
+    fields.participants_offset = layout::participants_offset;
+    fields.participant_count = request.wanted.participants;
+    fields.participant_stride = sizeof(layout::participant);
+    fields.schema_offset = plan.schema_offset;
+    fields.schema_size = request.element.type.text.size();
+    fields.schema_fingerprint = request.element.type.fingerprint;
+    fields.name_fingerprint = request.element.type.name_fingerprint;
+    fields.segment_size = plan.segment_size;
+    fields.created_at = os::wall_clock();
+    fields.creator_pid = os::process_id();
+    fields.max_deaths = request.wanted.max_deaths;
+    fields.single_roles = single_roles_of(request.wanted);
+}
+
+/// Makes an empty object a queue. The caller holds the `initialising` byte.
+///
+/// \par If killed
+///   an unfinished object is left, whose name the next process to create it removes
+[[gnu::cold]] inline void build(segment& object, const queue_request& request) {
+    const schema& type = request.element.type;
+    if (const int error = object.file().join()) object.raise(error, "lock a byte of it");
+    object.mark(layout::unfinished_magic);
+    object.reserve(request.plan.segment_size);
+    object.map(request.plan.segment_size, request.wanted.memory.huge);
+    // The system hands out zeroes. Counters, participants and slots start with them: a stamp of 0 is free, lap 0.
+    write_header(object.header().fields, request);
+    type.text.copy(object.at<char>(request.plan.schema_offset), type.text.size());
+    object.prepare(request.wanted.memory);
+    // [M2] release, pairs with [M1]: the header and the schema are written before the magic.
+    // Relaxed would let an opener find the magic and a header of zeroes.
+    object.header().magic.store(layout::magic, std::memory_order_release);
+}
+
+/// Throws if this process may not make an object of that size, in bytes.
+[[gnu::cold]] inline void check_allowed(std::string_view name, std::uint64_t size) {
+    if (os::size_is_allowed(size)) return;
+    raise(errc::no_memory, name,
+          {"expected ", digits(size), " bytes of shared memory, found: ", system_message(EFBIG),
+           "; ask for a smaller capacity, or raise RLIMIT_FSIZE (ulimit -f)"});
+}
+
+/// Creates an object and the queue in it. Nothing if the name is taken.
+///
+/// \throws  `queue_error`; no object is left then
+/// \par If killed
+///   an object is left, empty or unfinished, whose name the next process to create it removes
+[[gnu::cold]] inline std::optional<joined_segment> try_create(const queue_request& request) {
+    check_allowed(request.name, request.plan.segment_size);
+    auto made = segment::make(request.name, request.wanted.permissions);
+    if (!made) return std::nullopt;
+    try {
+        if (!try_seize(*made)) return std::nullopt;  // another process took it for abandoned before we could lock it
+        build(*made, request);
+    } catch (...) {
+        if (made->is_named()) made->unlink();
+        throw;
+    }
+    made->file().unlock(layout::initialising_byte);
+    const options& wanted = request.wanted;
+    const checked_header header{request.capacity,        request.element.size, wanted.participants, wanted.max_deaths,
+                                single_roles_of(wanted), wanted.life,          request.plan};
+    return joined_segment(std::move(*made), header);
+}
+
+}  // namespace promisqs::detail
