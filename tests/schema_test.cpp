@@ -22,8 +22,8 @@
 
 #include "support/catch.hpp"
 
-// The texts below are golden: whatever the compiler, they must come out the same. (On a 64-bit Linux with 80-bit long
-// double, that is; where a type is not the same, its text is not either.)
+// The texts below are golden: they must be the same with every compiler. (For 64-bit Linux with 80-bit long double. Where
+// a type differs, so does its text.)
 
 namespace {
 
@@ -57,7 +57,7 @@ enum plain_enum { plain_value };
 
 }  // namespace
 
-// --- what is derived ----------------------------------------------------------------------------------------------
+// --- derived structure -----------------------------------------------------------------------------------------------
 
 TEST_CASE("arithmetic types are told apart by kind and size", "[schema]") {
     CHECK(text<bool>() == "bool");
@@ -290,7 +290,7 @@ TEST_CASE("it does not matter where a type is declared", "[schema]") {
     CHECK(text<outer<short>>() == "{{i16@0 i16[2]@2}:6:2@0}:6:2");
 }
 
-// --- what is opaque -----------------------------------------------------------------------------------------------
+// --- opaque types ----------------------------------------------------------------------------------------------------
 
 namespace {
 class with_constructor {
@@ -604,7 +604,7 @@ TEST_CASE("vector registers are opaque", "[schema]") {
 }
 #endif
 
-// --- what the user adds -------------------------------------------------------------------------------------------
+// --- what the user adds ----------------------------------------------------------------------------------------------
 
 namespace {
 struct price_v2 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What can be sent through a queue. Each requirement has a name of its own, because that is what a compiler's message shows.
+// What can be sent through a queue. Each requirement has a name of its own, which a compiler's message shows.
 
 #include <promisqs/detail/layout.hpp>
 #include <promisqs/detail/schema/describe.hpp>
@@ -12,19 +12,19 @@
 
 namespace promisqs {
 
-/// Its bytes are its value: it can be copied to another process as it is, and is neither const nor volatile.
+/// The bytes of a T are its value: they can be copied to another process. T is neither const nor volatile.
 template <class T>
 concept trivially_copyable = std::is_trivially_copyable_v<T> && std::is_same_v<T, std::remove_cv_t<T>>;
 
-/// A copy of it can be made and returned. (A C array can't: use `std::array`.)
+/// A T can be copied and returned. (A C array can't: use `std::array`.)
 template <class T>
 concept returnable_by_copy = std::is_trivially_copy_constructible_v<T> && !std::is_array_v<T>;
 
-/// It means the same in another process, which an address does not: send an index or an offset instead.
+/// A T means the same in another process. An address does not: send an index or an offset instead.
 template <class T>
 concept meaningful_elsewhere = !std::is_pointer_v<T> && !std::is_member_pointer_v<T> && !std::is_null_pointer_v<T>;
 
-/// It is aligned to no more than a page.
+/// A T is aligned to no more than a page, 4096 bytes.
 template <class T>
 concept aligned_within_a_page = alignof(T) <= detail::layout::max_alignment;
 
@@ -33,7 +33,7 @@ template <class T>
 concept queue_element =
     trivially_copyable<T> && returnable_by_copy<T> && meaningful_elsewhere<T> && aligned_within_a_page<T>;
 
-/// Gives a type a name and a version, to be compared in addition to its structure. Not given unless specialised:
+/// Gives a type a name and a version, which are compared in addition to its structure. A type has none by default.
 ///
 ///     template <>
 ///     struct promisqs::schema_name<order> {
@@ -41,11 +41,11 @@ concept queue_element =
 ///         static constexpr std::uint32_t version = 3;
 ///     };
 ///
-/// The specialisation must be seen before the first use of `schema_of`, and by all programs.
+/// The specialisation must stand before the first use of `schema_of<T>`, in all programs.
 template <class T>
 struct schema_name;
 
-/// Specialise as true to have T not taken apart: only its size and alignment, and its name if given, are compared.
+/// Specialise as true so that T is not taken apart: only its size and alignment, and its name if given, are compared.
 template <class T>
 inline constexpr bool treat_as_opaque = false;
 
@@ -53,17 +53,16 @@ inline constexpr bool treat_as_opaque = false;
 struct schema {
     /// The structure, with field names where they are known, and the names given by `schema_name`. For people.
     std::string_view text;
-    /// Of the structure without any names; 0 if it is unknown.
+    /// The fingerprint of the structure without any names; 0 if it is unknown.
     std::uint64_t fingerprint;
-    /// Of the name and version given by `schema_name`; 0 if none is given.
+    /// The fingerprint of the name and version given by `schema_name`; 0 if none is given.
     std::uint64_t name_fingerprint;
 };
 
-/// Can memory written as one be read as the other? What is unknown on either side is not held against it: sizes and
-/// alignments are to be compared in addition.
+/// Can one type's memory be read as the other? A fingerprint that is unknown to one side is not compared. Compare sizes
+/// and alignments in addition.
 ///
-/// \return          whether each fingerprint that both sides know is the same
-/// \par Throws      nothing
+/// \return  whether each fingerprint that both sides know is the same
 [[nodiscard]] constexpr bool compatible(const schema& a, const schema& b) noexcept {
     const auto agree = [](std::uint64_t x, std::uint64_t y) { return x == 0 || y == 0 || x == y; };
     return agree(a.fingerprint, b.fingerprint) && agree(a.name_fingerprint, b.name_fingerprint);
@@ -85,7 +84,7 @@ struct type_hints<T> {
     static constexpr std::uint32_t version = schema_name<T>::version;
 };
 
-consteval schema to_schema(const schema_parts& parts) {
+constexpr schema to_schema(const schema_parts& parts) {
     return {parts.text, parts.fingerprint, parts.name_fingerprint};
 }
 
@@ -93,7 +92,7 @@ consteval schema to_schema(const schema_parts& parts) {
 
 /// The schema of T, made at compile time. Const and volatile make no difference.
 ///
-/// \tparam T       a trivially copyable type
+/// \tparam T  a trivially copyable type
 template <class T>
 requires std::is_trivially_copyable_v<T>
 inline constexpr schema schema_of = detail::to_schema(detail::make_schema<std::remove_cv_t<T>>());

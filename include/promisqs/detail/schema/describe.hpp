@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What a T looks like, as a text and its fingerprint, so that two programs can tell whether they mean the same T.
-// docs/schema.md has the grammar of the text and the fingerprint's algorithm.
+// What a T looks like, as a text and its fingerprint. With them, two programs can tell whether they mean the same T.
+// docs/schema.md has the grammar of the text and the algorithm of the fingerprint.
+
+#include <promisqs/detail/schema/fields.hpp>
 
 #include <array>
 #include <cstddef>
@@ -11,8 +13,6 @@
 #include <string_view>
 #include <type_traits>
 
-#include <promisqs/detail/schema/fields.hpp>
-
 #if __has_include(<boost/describe/members.hpp>)
 #include <boost/describe/members.hpp>
 #include <boost/mp11/algorithm.hpp>
@@ -20,19 +20,19 @@
 
 namespace promisqs::detail {
 
-/// What a user has said of T, beside its structure: `opaque`, whether T is not to be taken apart; `named`; and, if it is,
-/// `name` and `version`. Defined in element.hpp, from what users specialise.
+/// What the user says of T, beside its structure: `opaque`, not to take T apart; `named`, whether T has a name; and
+/// then `name` and `version`. Defined in element.hpp, from the templates that users specialise.
 template <class T>
 struct type_hints;
 
-/// What make_schema() finds out; element.hpp explains it.
+/// The result of make_schema(); element.hpp explains it.
 struct schema_parts {
     std::string_view text;
     std::uint64_t fingerprint;
     std::uint64_t name_fingerprint;
 };
 
-// C arrays and std::array alike.
+// C arrays, and std::array in the same way.
 template <class T>
 struct array_traits : std::false_type {};
 template <class T, std::size_t N>
@@ -43,9 +43,9 @@ struct array_traits<T[N]> : std::true_type {
 template <class T, std::size_t N>
 struct array_traits<std::array<T, N>> : array_traits<T[N]> {};
 template <class T>
-struct array_traits<std::array<T, 0>> : std::false_type {};  // without elements, but not without size
+struct array_traits<std::array<T, 0>> : std::false_type {};  // it has no elements, but a size
 
-// Takes the text: counts it, hashes it (FNV-1a, 64 bits), and stores it if there is a place.
+// Where the text goes: it is counted, hashed (FNV-1a, 64 bits), and stored if there is a place for it.
 struct schema_writer {
     char* out = nullptr;
     bool with_names = false;
@@ -64,7 +64,7 @@ struct schema_writer {
         if (number >= 10) put(number / 10);
         put(static_cast<char>('0' + number % 10));
     }
-    // 0 means unknown, so it is no fingerprint.
+    // Never 0, which means unknown.
     [[nodiscard]] constexpr std::uint64_t fingerprint() const { return hash == 0 ? 1 : hash; }
 };
 
@@ -90,10 +90,10 @@ consteval std::string_view float_kind() {
     }
 }
 
-// The word for T's kind, to be followed by the number of its bits if it ends so; empty if T is no arithmetic type.
+// The word for T's kind, in which '#' stands for the number of its bits. Empty if T is no arithmetic type.
 template <class T>
 consteval std::string_view kind() {
-    // The standard libraries disagree, also between language modes, whether these are arithmetic.
+    // Standard libraries and language modes disagree on whether these are arithmetic.
     if constexpr (std::is_same_v<T, int128>) return "i#";
     if constexpr (std::is_same_v<T, uint128>) return "u#";
 #if defined(__SIZEOF_FLOAT128__)
@@ -109,7 +109,7 @@ consteval std::string_view kind() {
     return {};
 }
 
-// Declared ahead of what they recur through.
+// Declared here because the functions below call it for the parts of T.
 template <class T>
 constexpr void describe(schema_writer& out);
 
@@ -132,8 +132,8 @@ constexpr void describe_opaque(schema_writer& out) {
     out.put(alignof(T));
 }
 
-// The name that Boost.Describe gives to the field of that type and offset; empty if none. Not by order: a description
-// may leave fields out, or list them in another order.
+// The name that Boost.Describe gives to the field of that type and offset; empty if none. The order does not tell: a
+// description may leave fields out, or list them in another order.
 template <class T, class Field>
 constexpr std::string_view field_name([[maybe_unused]] std::size_t offset) {
     std::string_view name;
@@ -189,7 +189,7 @@ consteval form form_of() {
         return form::opaque;
 }
 
-// Is more known of T than its size and alignment? An array is known if its elements are.
+// Is more known of T than its size and alignment? An array is as known as its elements.
 template <class T>
 consteval bool is_known() {
     if constexpr (form_of<T>() == form::array)
@@ -198,8 +198,8 @@ consteval bool is_known() {
         return form_of<T>() != form::opaque;
 }
 
-// The extents go behind the innermost element, the outermost first, as in C: std::array<std::array<u8, 3>, 2> and
-// u8[2][3] have the same bytes.
+// The extents follow the innermost element, the outermost first, as in C: std::array<std::array<u8, 3>, 2> and u8[2][3]
+// have the same bytes.
 template <class T>
 struct innermost {
     using type = T;
@@ -218,7 +218,7 @@ constexpr void describe_extents([[maybe_unused]] schema_writer& out) {
     }
 }
 
-// So that a text with names can be taken apart again.
+// Only such names leave the text parsable.
 consteval bool is_plain_name(std::string_view name) {
     for (const char c : name) {
         const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
