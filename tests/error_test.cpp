@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Every way in which a queue can't be had, and what the error says.
+// Every error of creating and opening a queue, and its text.
 
 #include "support/catch.hpp"
 #include "support/expect_error.hpp"
@@ -32,7 +32,7 @@ using queue = shmem_queue<std::uint32_t>;
 
 namespace {
 
-// Runs an action as a user without rights, which must fail for want of permission; 0 if it does.
+// Runs an action, which must fail for want of permission, as a user without rights. 0 if it does.
 template <class Action>
 int denied_to_nobody(Action action) {
     return promisqs_test::wait_for(promisqs_test::forked([&] {
@@ -70,7 +70,7 @@ struct promisqs::schema_name<named_otherwise> {
     static constexpr std::uint32_t version = 2;
 };
 
-TEST_CASE("creating a queue that exists says what is there") {
+TEST_CASE("creating a queue that exists describes it") {
     const scoped_name name("exists");
     auto q = queue::create(name, 5, {.life = promisqs::lifetime::keep});
     REQUIRE(q.push(1));
@@ -299,12 +299,12 @@ TEST_CASE("a queue beyond the limit to file sizes is refused, and does not end t
     CHECK_FALSE(name.exists());
 }
 
-TEST_CASE("what belongs to somebody else and can't be removed is reported, not tried for ever") {
-    if (::geteuid() != 0) return;  // only root can become somebody else here
+TEST_CASE("an object of another user that can't be removed is reported, not tried for ever") {
+    if (::geteuid() != 0) return;  // only root can become another user
     const scoped_name name("sticky");
     const bool empty = GENERATE(false, true);
     if (empty) {
-        const raw_object object(name.path());  // as a creator leaves it that died at once
+        const raw_object object(name.path());  // as left by a creator that died at once
         REQUIRE(::chmod(name.path().c_str(), 0666) == 0);
         REQUIRE(::chown(name.path().c_str(), 1000, 1000) == 0);
     } else {
@@ -357,8 +357,8 @@ TEST_CASE("memory that can't be locked is refused, and nothing is left") {
     CHECK_FALSE(name.exists());
 }
 
-TEST_CASE("a queue of somebody else's is refused without permission") {
-    if (::geteuid() != 0) return;  // only root can become somebody else here
+TEST_CASE("a queue of another user is refused without permission") {
+    if (::geteuid() != 0) return;  // only root can become another user
     const scoped_name name("denied");
     const auto q = queue::create(name, 5);
     CHECK(denied_to_nobody([&] { static_cast<void>(queue::open(name)); }) == 0);
@@ -368,7 +368,7 @@ TEST_CASE("a queue of somebody else's is refused without permission") {
     CHECK(name.exists());
 }
 
-TEST_CASE("the permissions are exactly what was asked for, whatever the umask") {
+TEST_CASE("the permissions are exactly those that were asked for, whatever the umask") {
     const scoped_name name("permissions");
     const auto mode = GENERATE(0600U, 0660U, 0666U, 0777U);
     const auto before = ::umask(077);

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What becomes of handles in a forked child.
+// Handles in a forked child.
 
 #include "support/catch.hpp"
 #include "support/names.hpp"
 #include "support/process.hpp"
 #include "support/raw_object.hpp"
 
+#include <promisqs/detail/layout.hpp>
+#include <promisqs/detail/os/file.hpp>
 #include <promisqs/queue.hpp>
 
 #include <sys/resource.h>
@@ -14,6 +16,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <thread>
@@ -140,7 +144,7 @@ TEST_CASE("a child is a user in its own right: the queue stays until both are ou
     CHECK_FALSE(name.exists());
 }
 
-TEST_CASE("a child that ends without a word leaves the queue to its parent, who removes it") {
+TEST_CASE("a child that ends without closing leaves the queue to its parent, which removes it") {
     const scoped_name name("silent");
     std::optional<queue> q = queue::create(name, 8);
     CHECK(wait_for(forked([&] { return q->push(1) ? 0 : 1; })) == 0);
@@ -189,7 +193,7 @@ TEST_CASE("forks in the midst of other threads' traffic disturb neither side") {
     CHECK(pushed == popped + q.size());
 }
 
-TEST_CASE("a child for whom no descriptor could be opened gets a clear error, and holds nothing of its parent's") {
+TEST_CASE("a child without a descriptor of its own gets a clear error, and holds no lock of its parent") {
     const scoped_name name("descriptors");
     auto q = queue::create(name, 8);
     REQUIRE(q.push(1));
@@ -216,7 +220,7 @@ TEST_CASE("a child for whom no descriptor could be opened gets a clear error, an
     CHECK(is_locked(object, layout::participants_byte));
 }
 
-TEST_CASE("a child that has given up its privileges can still settle what the dead have left") {
+TEST_CASE("a child that has given up its privileges can still recover") {
     if (::getuid() != 0) return;  // there are none to give up
     const scoped_name name("privileges");
     auto q = queue::create(name, 8);
