@@ -14,6 +14,7 @@
 #include <promisqs/queue.hpp>
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 
@@ -148,6 +149,18 @@ TEST_CASE("closing a removed queue does not remove the one that has its name now
     old_one.reset();
     CHECK(name.exists());
     CHECK(queue::open(name).capacity() == 8);
+}
+
+TEST_CASE("a thread that is to be cancelled closes its queue first") {
+    const scoped_name name("cancelled");
+    std::thread([&] {
+        std::optional<queue> q = queue::create(name, 8);
+        REQUIRE(q->push(1));
+        ::pthread_cancel(::pthread_self());  // takes effect at the next cancellation point
+        q.reset();
+        ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, nullptr);
+    }).join();
+    CHECK_FALSE(name.exists());
 }
 
 TEST_CASE("the last one out removes the queue though other users were killed") {

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -49,7 +50,10 @@ inline bool byte_is_locked(int file, std::int64_t byte) noexcept {
     return ::fcntl(file, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
 }
 
-inline void close(int file) noexcept { ::close(file); }
+// `close` and `open` of the C library are cancellation points: a thread that is cancelled there, in a noexcept
+// function, ends the process. The bare system calls are none.
+
+inline void close(int file) noexcept { ::syscall(SYS_close, file); }
 
 /// A second descriptor of the same open file description, which `exec` closes; -1 on failure. Never 0 to 2, to which
 /// programs write without having opened them.
@@ -59,7 +63,7 @@ inline int duplicate(int file) noexcept { return ::fcntl(file, F_DUPFD_CLOEXEC, 
 inline int reopen(int file) noexcept {
     char path[32];
     std::snprintf(path, sizeof path, "/proc/self/fd/%d", file);
-    const int opened = ::open(path, O_RDWR | O_CLOEXEC);
+    const int opened = static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC | O_LARGEFILE));
     if (opened < 0 || opened > 2) return opened;
     const int higher = duplicate(opened);
     const int error = errno;
@@ -100,7 +104,7 @@ inline bool size_is_allowed(std::uint64_t size) noexcept {
 /// memory.
 ///
 /// \return  0, or an `errno`
-inline int reserve(int file, std::uint64_t size) noexcept {
+inline int reserve(int file, std::uint64_t size) {
     // Refuses what can't fit before it takes up what there is.
     struct ::statvfs space {};
     if (::fstatvfs(file, &space) == 0 && space.f_blocks != 0 && size / space.f_frsize > space.f_bavail) return ENOSPC;
@@ -117,13 +121,13 @@ inline int reserve(int file, std::uint64_t size) noexcept {
 }
 
 /// Reads the first 8 bytes, without a mapping. False: there are not so many.
-inline bool read_word(int file, std::uint64_t& word) noexcept {
+inline bool read_word(int file, std::uint64_t& word) {
     return ::pread(file, &word, sizeof word, 0) == static_cast<::ssize_t>(sizeof word);
 }
 /// Writes the first 8 bytes, without a mapping.
 ///
 /// \return  0, or an `errno`
-inline int write_word(int file, std::uint64_t word) noexcept {
+inline int write_word(int file, std::uint64_t word) {
     const ::ssize_t written = ::pwrite(file, &word, sizeof word, 0);
     if (written == static_cast<::ssize_t>(sizeof word)) return 0;
     return written < 0 ? errno : ENOSPC;

@@ -36,7 +36,9 @@ inline void yield() noexcept { ::sched_yield(); }
 /// Sleeps for about 100 microseconds.
 inline void nap() noexcept {
     const ::timespec duration{0, 100'000};
-    ::nanosleep(&duration, nullptr);
+    // Not `nanosleep`: it is a cancellation point, and a thread that is cancelled in a noexcept function ends the
+    // process.
+    ::syscall(SYS_nanosleep, &duration, nullptr);
 }
 
 /// The time of a clock, in nanoseconds.
