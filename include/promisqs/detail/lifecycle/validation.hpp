@@ -121,8 +121,7 @@ public:
         if (found == layout::version) return;
         detail::raise(errc::layout_version_differs, queue_,
                       {"expected layout version ", digits(layout::version), ", found ", digits(found),
-                       "; build both programs with the same version of promisqs, or remove the queue and create it "
-                       "again"});
+                       "; build both programs with the same version of promisqs, or remove it and create it again"});
     }
 
     [[gnu::cold, gnu::noinline]] void between(std::string_view field, std::uint64_t found, std::uint64_t least,
