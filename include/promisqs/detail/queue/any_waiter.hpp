@@ -5,6 +5,7 @@
 #include <promisqs/detail/protocol/role.hpp>
 #include <promisqs/detail/queue/queue_base.hpp>
 #include <promisqs/detail/queue/waiter.hpp>
+#include <promisqs/detail/raise.hpp>
 #include <promisqs/error.hpp>
 #include <promisqs/options.hpp>
 
@@ -14,7 +15,6 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <string>
 
 namespace promisqs::detail {
 
@@ -45,10 +45,9 @@ private:
                                                                  std::uint64_t deadline,
                                                                  std::atomic<std::uint32_t>* interrupt) {
     if (queues.size() > waiter::most_queues) {
-        throw queue_error(errc::invalid_options, queues.front()->name(),
-                          "expected at most " + std::to_string(waiter::most_queues) +
-                              " queues to wait for at once, found this one and " + std::to_string(queues.size() - 1) +
-                              " others; wait for fewer, or in several threads");
+        raise(errc::invalid_options, queues.front()->name(),
+              {"expected at most ", digits(waiter::most_queues), " queues to wait for at once, found this one and ",
+               digits(queues.size() - 1), " others; wait for fewer, or in several threads"});
     }
     std::array<session*, waiter::most_queues> sessions;
     for (std::size_t i = 0; i < queues.size(); ++i) sessions[i] = &queues[i]->session();

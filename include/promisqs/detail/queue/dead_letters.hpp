@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <promisqs/detail/os/shared_file.hpp>
+#include <promisqs/detail/os/process.hpp>
 #include <promisqs/detail/protocol/ring_state.hpp>
 
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -23,40 +22,36 @@ public:
 
     [[gnu::cold]] void set(handler chosen) {
         auto shared = chosen ? std::make_shared<const handler>(std::move(chosen)) : nullptr;
-        const std::lock_guard guard(shared_file::process_mutex());
+        const os::process_lock lock;
         handler_.swap(shared);
     }
 
-    /// Where a recovery puts the messages that it drops.
+    /// Where a recovery puts a message that it drops.
     class slot {
     public:
-        explicit slot(dead_letters& letters) : letters_(letters) {}
+        /// \param may_drop  false: poison messages stay in the queue
+        slot(dead_letters& letters, bool may_drop) noexcept : letters_(letters), may_drop_(may_drop) {}
 
         /// Copies a message that others may still be overwriting. A later compare-exchange tells whether the copy is
-        /// valid. Whatever can fail fails here.
+        /// valid. What can fail fails here. False: the message is to stay in the queue.
         [[nodiscard, gnu::cold]] bool stage(const void* message) {
-            const std::lock_guard guard(shared_file::process_mutex());
-            if (letters_.handler_ == nullptr) return true;
+            const os::process_lock lock;
+            if (!may_drop_ || letters_.handler_ == nullptr) return may_drop_;
             letters_.waiting_.reserve(letters_.waiting_.size() + 1);
-            copy_.resize(letters_.element_size_);
-            copy_while_shared(copy_.data(), message, letters_.element_size_);
+            copy_ = std::make_unique<std::byte[]>(letters_.element_size_);
+            copy_while_shared(copy_.get(), message, letters_.element_size_);
             return true;
         }
         /// Keeps the copy: the message is gone from the queue.
         [[gnu::cold]] void commit() {
-            const std::lock_guard guard(shared_file::process_mutex());
-            if (!copy_.empty()) letters_.waiting_.push_back(std::exchange(copy_, {}));
+            const os::process_lock lock;
+            if (copy_ != nullptr) letters_.waiting_.push_back(std::move(copy_));
         }
 
     private:
         dead_letters& letters_;
-        std::vector<std::byte> copy_;
-    };
-
-    /// For a recovery that drops nothing: poison messages stay in the queue.
-    struct keep_in_queue {
-        [[nodiscard]] static bool stage(const void* /*message*/) noexcept { return false; }
-        static void commit() noexcept {}
+        bool may_drop_;
+        std::unique_ptr<std::byte[]> copy_;
     };
 
     /// Hands the waiting messages to the handler.
@@ -64,20 +59,20 @@ public:
     /// \throws  what the handler throws; the other messages wait for the next call
     [[gnu::cold]] void deliver() {
         for (;;) {
-            std::unique_lock guard(shared_file::process_mutex());
+            os::process_lock lock;
             if (waiting_.empty()) return;
             const auto message = std::move(waiting_.back());
             waiting_.pop_back();
             const auto chosen = handler_;
-            guard.unlock();
-            if (chosen != nullptr) (*chosen)(message.data());
+            lock.unlock();
+            if (chosen != nullptr) (*chosen)(message.get());
         }
     }
 
 private:
     std::size_t element_size_;
     std::shared_ptr<const handler> handler_;
-    std::vector<std::vector<std::byte>> waiting_;
+    std::vector<std::unique_ptr<std::byte[]>> waiting_;
 };
 
 }  // namespace promisqs::detail

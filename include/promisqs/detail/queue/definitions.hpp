@@ -16,6 +16,7 @@
 #include <promisqs/detail/queue/session.hpp>
 #include <promisqs/detail/queue/stats_collector.hpp>
 #include <promisqs/detail/queue/waiter.hpp>
+#include <promisqs/detail/raise.hpp>
 #include <promisqs/error.hpp>
 
 #include <array>
@@ -38,8 +39,8 @@ namespace promisqs::detail {
 
 // Handles
 
-[[gnu::cold]] PROMISQS_DEFINITION queue_base::queue_base(std::shared_ptr<detail::session> joined)
-    : session_(std::move(joined)),
+[[gnu::cold]] PROMISQS_DEFINITION queue_base::queue_base(joined_segment joined)
+    : session_(std::make_shared<detail::session>(std::move(joined))),
       key_(session_->object().file().id()),
       counters_(&session_->object().counters()),
       first_slot_(session_->object().at<std::byte>(session_->header().plan.slots_offset)),
@@ -53,29 +54,25 @@ namespace promisqs::detail {
     const auto messages_in = [](const segment& object, const checked_header& header) -> std::uint64_t {
         return ring_of(object, header).size();
     };
-    return queue_base(
-        std::make_shared<detail::session>(create_segment(std::string(name), element, capacity, wanted, messages_in)));
+    return queue_base(create_segment(name, element, capacity, wanted, messages_in));
 }
 
 [[gnu::cold]] PROMISQS_DEFINITION queue_base queue_base::open(std::string_view name, const element_description& element,
                                                               const memory_options& memory) {
-    auto joined = std::make_shared<detail::session>(open_segment(std::string(name), element, memory));
-    joined->recover_without_dropping();
-    return queue_base(std::move(joined));
+    queue_base result(open_segment(name, element, memory));
+    result.session_->recover_without_dropping();
+    return result;
 }
 
 [[gnu::cold]] PROMISQS_DEFINITION queue_base queue_base::open_or_create(std::string_view name,
                                                                         const element_description& element,
                                                                         std::uint64_t capacity, const options& wanted) {
-    auto joined =
-        std::make_shared<detail::session>(open_or_create_segment(std::string(name), element, capacity, wanted));
-    joined->recover_without_dropping();
-    return queue_base(std::move(joined));
+    queue_base result(open_or_create_segment(name, element, capacity, wanted));
+    result.session_->recover_without_dropping();
+    return result;
 }
 
-[[gnu::cold]] PROMISQS_DEFINITION bool queue_base::remove(std::string_view name) {
-    return remove_segment(std::string(name));
-}
+[[gnu::cold]] PROMISQS_DEFINITION bool queue_base::remove(std::string_view name) { return remove_segment(name); }
 
 PROMISQS_DEFINITION const std::string& queue_base::name() const noexcept { return session_->name(); }
 PROMISQS_DEFINITION std::uint64_t queue_base::size() const noexcept { return session_->ring().size(); }
@@ -124,9 +121,9 @@ PROMISQS_DEFINITION void queue_base::requeue(layout::participant& self, const cl
 }
 
 [[gnu::cold]] PROMISQS_DEFINITION void queue_base::raise_batch_too_large(std::size_t messages) const {
-    throw queue_error(errc::batch_too_large, name(),
-                      "expected at most " + std::to_string(capacity()) + " messages at once, found " +
-                          std::to_string(messages) + "; push them in parts, or create it with a larger capacity");
+    raise(errc::batch_too_large, name(),
+          {"expected at most ", digits(capacity()), " messages at once, found ", digits(messages),
+           "; push them in parts, or create it with a larger capacity"});
 }
 
 // Attempts that say why not
@@ -139,7 +136,8 @@ outcome queue_base::check_closed(Attempt attempt) const {
     return session_->closer().is_final() ? attempt() : outcome::in_progress;
 }
 
-PROMISQS_DEFINITION outcome queue_base::resolve(const operation& op, layout::participant& self) const {
+[[gnu::noinline]] PROMISQS_DEFINITION outcome queue_base::resolve(const operation& op,
+                                                                  layout::participant& self) const {
     const auto& ring = session_->ring();
     if (op.whose == role::producer) {
         const outcome found = op.least == 1 ? ring.resolve_push(self) : ring.resolve_push_some(self, op.least);
@@ -158,7 +156,7 @@ PROMISQS_DEFINITION outcome queue_base::resolve(const operation& op, layout::par
     return outcome::ok;
 }
 
-PROMISQS_DEFINITION outcome queue_base::attempt_and_resolve(const operation& op) const {
+[[gnu::noinline]] PROMISQS_DEFINITION outcome queue_base::attempt_and_resolve(const operation& op) const {
     layout::participant& entry = self(op.whose);
     return op.attempt(op, *this) ? outcome::ok : resolve(op, entry);
 }
@@ -169,7 +167,7 @@ PROMISQS_DEFINITION outcome queue_base::look() const {
 
 // Drivers
 
-PROMISQS_DEFINITION std::uint64_t queue_base::moved_since_last_idle(role whose) const {
+[[gnu::noinline]] PROMISQS_DEFINITION std::uint64_t queue_base::moved_since_last_idle(role whose) const {
     if (!key_.is_known(whose)) return 0;
     const auto& ring = session_->ring();
     const auto& counter = whose == role::producer ? counters_->tail : counters_->head;
@@ -181,7 +179,7 @@ PROMISQS_DEFINITION std::uint64_t queue_base::moved_since_last_idle(role whose) 
 
 // Reporting empty or full must read the other role's counter, which steals its cache line. A thread that succeeded recently
 // therefore checks its own slot again first.
-PROMISQS_DEFINITION bool queue_base::spin_briefly(const operation& op) const {
+[[gnu::noinline]] PROMISQS_DEFINITION bool queue_base::spin_briefly(const operation& op) const {
     constexpr unsigned looks = 16;
     if (moved_since_last_idle(op.whose) == 0) return false;
     for (unsigned i = 0; i < looks; ++i) {
@@ -192,15 +190,16 @@ PROMISQS_DEFINITION bool queue_base::spin_briefly(const operation& op) const {
 }
 
 // A thread that polls is never stuck, but may be waiting for what the dead have. True: there is such a message now.
-PROMISQS_DEFINITION bool queue_base::recover_when_idle(outcome found) const {
+[[gnu::noinline]] PROMISQS_DEFINITION bool queue_base::recover_when_idle(outcome found) const {
     const auto interval = found == outcome::in_progress ? recovery_schedule::when_stuck : recovery_schedule::when_idle;
     return session_->recover_if_due(key_.known_in_any_role(), interval, os::coarse_steady_clock());
 }
 
 [[noreturn, gnu::cold]] inline void raise_corrupt(const std::string& queue) {
-    throw queue_error(errc::corrupt, queue,
-                      "expected counters and slots that agree with each other, found some that no participant writes; "
-                      "something else has written into it: remove it and create it again");
+    raise(errc::corrupt, queue,
+          {"expected counters and slots that agree with each other, found some that no participant writes; something "
+           "else "
+           "has written into it: remove it and create it again"});
 }
 
 PROMISQS_DEFINITION status queue_base::to_status(outcome found) const {
@@ -216,7 +215,7 @@ PROMISQS_DEFINITION status queue_base::to_status(outcome found) const {
     raise_corrupt(name());
 }
 
-PROMISQS_DEFINITION status queue_base::once(const operation& op) const {
+[[gnu::noinline]] PROMISQS_DEFINITION status queue_base::once(const operation& op) const {
     if (spin_briefly(op)) return status::ok;
     if (!key_.is_known(op.whose)) return to_status(attempt_and_resolve(op));
     return to_status(resolve(op, key_.known(op.whose)));
@@ -236,7 +235,7 @@ outcome queue_base::ride_out(Attempt attempt) const {
     }
 }
 
-PROMISQS_DEFINITION bool queue_base::until_settled(const operation& op) const {
+[[gnu::noinline]] PROMISQS_DEFINITION bool queue_base::until_settled(const operation& op) const {
     return spin_briefly(op) || ride_out([&] { return attempt_and_resolve(op); }) == outcome::ok;
 }
 
@@ -278,8 +277,8 @@ private:
     bool closed_ = false;
 };
 
-PROMISQS_DEFINITION status queue_base::until(const operation& op, std::uint64_t deadline,
-                                             const stop_token& stop) const {
+[[gnu::noinline]] PROMISQS_DEFINITION status queue_base::until(const operation& op, std::uint64_t deadline,
+                                                               const stop_token& stop) const {
     if (policy_.in_a_stream != 0 && deadline != 0 && moved_since_last_idle(op.whose) > 1) {
         for (std::uint32_t i = 0; i < policy_.in_a_stream; ++i) os::pause();
     }

@@ -28,6 +28,7 @@
 
 namespace promisqs::detail {
 
+class joined_segment;
 class session;
 class queue_base;
 
@@ -119,8 +120,6 @@ public:
     [[nodiscard]] detail::session& session() const noexcept { return *session_; }
 
 protected:
-    explicit queue_base(std::shared_ptr<detail::session> joined);
-
     /// Where a ring of known stride finds its words and slots.
     template <class Stride>
     [[nodiscard]] slots<Stride> typed_slots() const noexcept {
@@ -131,6 +130,8 @@ protected:
     [[nodiscard]] const single_roles& roles() const noexcept { return roles_; }
 
 private:
+    explicit queue_base(joined_segment joined);
+
     layout::participant& enlist(role which) const;
     void attend_to_consumers() const noexcept;
     void attend_to_producers() const noexcept;

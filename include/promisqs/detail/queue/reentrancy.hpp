@@ -6,6 +6,7 @@
 // guard hides the entry from the thread until the callable ends.
 
 #include <promisqs/detail/queue/thread_cache.hpp>
+#include <promisqs/detail/raise.hpp>
 #include <promisqs/error.hpp>
 
 #include <array>
@@ -31,10 +32,9 @@ inline constinit thread_local const claimed_queue* claimed_queues = nullptr;
 namespace promisqs::detail {
 
 [[noreturn, gnu::cold]] inline void raise_in_callable(const std::string& queue) {
-    throw queue_error(
-        errc::in_callable, queue,
-        "expected neither a push, pop or peek of the same queue nor a return from fork() inside the callable of "
-        "push_with or pop_with, found one; do it after the call, or through another handle, opened by its name");
+    raise(errc::in_callable, queue,
+          {"expected neither a push, pop or peek of the same queue nor a return from fork() inside the callable of "
+           "push_with or pop_with, found one; do it after the call, or through another handle, opened by its name"});
 }
 
 /// Throws if the calling thread has a claim open in the queue: it would wait for itself.

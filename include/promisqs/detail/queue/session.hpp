@@ -2,6 +2,7 @@
 #pragma once
 
 #include <promisqs/detail/layout.hpp>
+#include <promisqs/detail/lifecycle/deadline.hpp>
 #include <promisqs/detail/lifecycle/open.hpp>
 #include <promisqs/detail/os/backoff.hpp>
 #include <promisqs/detail/os/file.hpp>
@@ -18,6 +19,7 @@
 #include <promisqs/detail/queue/reentrancy.hpp>
 #include <promisqs/detail/queue/stall.hpp>
 #include <promisqs/detail/queue/thread_entries.hpp>
+#include <promisqs/detail/raise.hpp>
 #include <promisqs/error.hpp>
 #include <promisqs/stats.hpp>
 
@@ -91,7 +93,7 @@ public:
     /// As `recover`, but leaves poison messages in the queue: a caller that has just opened it had no time to set a handler.
     [[gnu::cold]] void recover_without_dropping() {
         recovery_report report;
-        static_cast<void>(recover_with(nullptr, dead_letters::keep_in_queue(), report));
+        static_cast<void>(recover_with(nullptr, dead_letters::slot(dropped_, false), report));
     }
 
     /// As `recover`, if some time has passed since this process did so the last time. Where the system refuses the lock,
@@ -177,12 +179,11 @@ private:
 
     // Returns 0, or why the system refused the lock, as an `errno`.
     int try_recover(const layout::participant* self, recovery_report& report) {
-        const int error = recover_with(self, dead_letters::slot(dropped_), report);
+        const int error = recover_with(self, dead_letters::slot(dropped_, true), report);
         dropped_.deliver();
         return error;
     }
-    template <class Letters>
-    int recover_with(const layout::participant* self, Letters letters, recovery_report& report) {
+    int recover_with(const layout::participant* self, dead_letters::slot letters, recovery_report& report) {
         const std::uint64_t begun = os::steady_clock();
         recovery_lock lock(object().file());
         report.in_progress_elsewhere = !lock.owns_lock() && lock.failure() == 0;
@@ -202,33 +203,31 @@ private:
     }
 
     [[noreturn, gnu::cold]] void raise_role_taken(role which) const {
-        const std::string what = which == role::producer ? "producer" : "consumer";
+        const char* what = which == role::producer ? "producer" : "consumer";
         std::string found = "another participant";
         if (const std::uint32_t holder = table_.holder_of(which).load(std::memory_order_relaxed);
             holder != 0 && holder <= table_.count()) {
             const auto& entry = table_[holder - 1];
-            found = "thread " + std::to_string(entry.tid.load(std::memory_order_relaxed)) + " of process " +
-                    std::to_string(entry.pid.load(std::memory_order_relaxed));
+            found = concat({"thread ", digits(entry.tid.load(std::memory_order_relaxed)), " of process ",
+                            digits(entry.pid.load(std::memory_order_relaxed))});
         }
-        throw queue_error(errc::role_taken, name(),
-                          "expected a single " + what + ", as the queue was created with options::single_" + what +
-                              ", found " + found +
-                              " to be it, alive; let it end or close its handle first, or create " +
-                              "the queue without that option");
+        raise(errc::role_taken, name(),
+              {"expected a single ", what, ", as the queue was created with options::single_", what, ", found ", found,
+               " to be it, alive; let it end or close its handle first, or create the queue without that option"});
     }
 
     [[noreturn, gnu::cold]] void raise_too_many(const recovery_report& report) const {
-        std::string found = "found all entries taken by threads that are alive";
+        std::string found = "all entries taken by threads that are alive";
         if (report.postponed != 0) {
-            found += ", but for " + std::to_string(report.postponed) +
-                     " of dead ones, at whose messages live participants are at work or stopped";
+            found = concat({found, ", but for ", digits(report.postponed),
+                            " of dead ones, at whose messages live participants are at work or stopped"});
         }
         if (report.in_progress_elsewhere)
-            found = "found all entries taken, and another process (stopped?) recovering those of dead threads";
-        throw queue_error(errc::too_many_participants, name(),
-                          "expected at most " + std::to_string(table_.count()) +
-                              " participants (threads that use the queue at once), " + found +
-                              "; end some, or create it with a larger options::participants");
+            found = "all entries taken, and another process (stopped?) recovering those of dead threads";
+        raise(
+            errc::too_many_participants, name(),
+            {"expected at most ", digits(table_.count()), " participants (threads that use the queue at once), found ",
+             found, "; end some, or create it with a larger options::participants"});
     }
 
     joined_segment joined_;

@@ -9,12 +9,11 @@
 #include <promisqs/detail/os/shared_file.hpp>
 #include <promisqs/detail/protocol/participants.hpp>
 #include <promisqs/detail/queue/thread_cache.hpp>
+#include <promisqs/detail/raise.hpp>
 #include <promisqs/error.hpp>
 
 #include <algorithm>
 #include <cstdint>
-#include <mutex>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -38,7 +37,7 @@ class thread_entries {
 public:
     thread_entries(const segment& object, const participant_table& table) : object_(object), table_(table) {
         static_cast<void>(fork_handler());  // also when another static object is made before `at_start`
-        const std::lock_guard guard(shared_file::process_mutex());
+        const os::process_lock lock;
         forks_ = fork_count;
         next_ = std::exchange(first_, this);
     }
@@ -47,7 +46,7 @@ public:
     thread_entries& operator=(const thread_entries&) = delete;
 
     ~thread_entries() {
-        const std::lock_guard guard(shared_file::process_mutex());
+        const os::process_lock lock;
         forget_parents_entries();
         for (const owned& one : entries_) leave(one.entry);
         thread_entries** link = &first_;
@@ -59,19 +58,19 @@ public:
     ///
     /// \throws  `queue_error` with `errc::system_failure`
     [[nodiscard, gnu::cold]] layout::participant* find_or_enlist() {
-        const std::lock_guard guard(shared_file::process_mutex());
+        const os::process_lock lock;
         forget_parents_entries();
         const auto found = std::ranges::find(entries_, this_thread(), &owned::thread);
         return found != entries_.end() ? found->entry : enlist();
     }
 
     [[noreturn, gnu::cold]] void raise_lost() const {
-        throw queue_error(
-            errc::system_failure, object_.name(),
-            "expected a descriptor of its own for the child of a fork(), found: " +
-                std::generic_category().message(object_.file().lost_because()) +
-                "; raise RLIMIT_NOFILE (ulimit -n), see that /proc is mounted and that no privileges were given "
-                "up since it was opened, or open it again in the child");
+        raise(errc::system_failure, object_.name(),
+              {"expected a descriptor of its own for the child of a fork(), found: ",
+               system_message(object_.file().lost_because()),
+               "; raise RLIMIT_NOFILE (ulimit -n), see that /proc is mounted and that no privileges were given up "
+               "since it "
+               "was opened, or open it again in the child"});
     }
 
 private:
@@ -97,18 +96,17 @@ private:
     // Gives back all entries of the calling thread, in all queues.
     [[gnu::cold]] static void end_of_thread(void* /*entry*/) noexcept {
         known_entries = {};
-        const std::lock_guard guard(shared_file::process_mutex());
+        const os::process_lock lock;
         for (thread_entries* one = first_; one != nullptr; one = one->next_) {
             one->forget_parents_entries();
-            std::erase_if(one->entries_, [&](const owned& entry) {
-                if (entry.thread != this_thread()) return false;
-                one->leave(entry.entry);
-                return true;
-            });
+            const auto own = std::ranges::find(one->entries_, this_thread(), &owned::thread);
+            if (own == one->entries_.end()) continue;
+            one->leave(own->entry);
+            one->entries_.erase(own);
         }
     }
 
-    void leave(layout::participant* entry) const noexcept {
+    [[gnu::cold, gnu::noinline]] void leave(layout::participant* entry) const noexcept {
         entry_locks locks{object_};
         table_.leave(locks, *entry);
     }
