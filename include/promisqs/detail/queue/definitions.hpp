@@ -37,9 +37,10 @@
 
 namespace promisqs::detail {
 
-// Handles
+// Handles. These functions are not cold themselves: g++ takes all of a function for cold that has to pass a cold call, and
+// users create a queue and loop over its messages in the same function.
 
-[[gnu::cold]] PROMISQS_DEFINITION queue_base::queue_base(joined_segment joined)
+PROMISQS_DEFINITION queue_base::queue_base(joined_segment joined)
     : session_(std::make_shared<detail::session>(std::move(joined))),
       key_(session_->object().file().id()),
       counters_(&session_->object().counters()),
@@ -48,44 +49,46 @@ namespace promisqs::detail {
       roles_(session_->ring().roles()),
       full_barriers_(!session_->has_heavy_barriers()) {}
 
-[[gnu::cold]] PROMISQS_DEFINITION queue_base queue_base::create(std::string_view name,
-                                                                const element_description& element,
-                                                                std::uint64_t capacity, const options& wanted) {
+[[gnu::noinline]] PROMISQS_DEFINITION queue_base queue_base::create(std::string_view name,
+                                                                    const element_description& element,
+                                                                    std::uint64_t capacity, const options& wanted) {
     const auto messages_in = [](const segment& object, const checked_header& header) -> std::uint64_t {
         return ring_of(object, header).size();
     };
     return queue_base(create_segment(name, element, capacity, wanted, messages_in));
 }
 
-[[gnu::cold]] PROMISQS_DEFINITION queue_base queue_base::open(std::string_view name, const element_description& element,
-                                                              const memory_options& memory) {
+[[gnu::noinline]] PROMISQS_DEFINITION queue_base queue_base::open(std::string_view name,
+                                                                  const element_description& element,
+                                                                  const memory_options& memory) {
     queue_base result(open_segment(name, element, memory));
     result.session_->recover_without_dropping();
     return result;
 }
 
-[[gnu::cold]] PROMISQS_DEFINITION queue_base queue_base::open_or_create(std::string_view name,
-                                                                        const element_description& element,
-                                                                        std::uint64_t capacity, const options& wanted) {
+[[gnu::noinline]] PROMISQS_DEFINITION queue_base queue_base::open_or_create(std::string_view name,
+                                                                            const element_description& element,
+                                                                            std::uint64_t capacity,
+                                                                            const options& wanted) {
     queue_base result(open_or_create_segment(name, element, capacity, wanted));
     result.session_->recover_without_dropping();
     return result;
 }
 
-[[gnu::cold]] PROMISQS_DEFINITION bool queue_base::remove(std::string_view name) { return remove_segment(name); }
+[[gnu::noinline]] PROMISQS_DEFINITION bool queue_base::remove(std::string_view name) { return remove_segment(name); }
 
 PROMISQS_DEFINITION const std::string& queue_base::name() const noexcept { return session_->name(); }
 PROMISQS_DEFINITION std::uint64_t queue_base::size() const noexcept { return session_->ring().size(); }
 PROMISQS_DEFINITION bool queue_base::full() const noexcept { return session_->ring().full(); }
-[[gnu::cold]] PROMISQS_DEFINITION void queue_base::close() const noexcept { session_->close(); }
+[[gnu::noinline]] PROMISQS_DEFINITION void queue_base::close() const noexcept { session_->close(); }
 PROMISQS_DEFINITION bool queue_base::is_closed() const noexcept { return session_->closer().is_closed(); }
-[[gnu::cold]] PROMISQS_DEFINITION queue_stats queue_base::stats() const { return collect_stats(*session_); }
+[[gnu::noinline]] PROMISQS_DEFINITION queue_stats queue_base::stats() const { return collect_stats(*session_); }
 
-[[gnu::cold]] PROMISQS_DEFINITION recovery_report queue_base::recover() const {
+[[gnu::noinline]] PROMISQS_DEFINITION recovery_report queue_base::recover() const {
     return session_->recover(key_.known_in_any_role());
 }
 
-[[gnu::cold]] PROMISQS_DEFINITION void queue_base::on_dropped(std::function<void(const void*)> handler) const {
+[[gnu::noinline]] PROMISQS_DEFINITION void queue_base::on_dropped(std::function<void(const void*)> handler) const {
     session_->dropped().set(std::move(handler));
 }
 
