@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The shared bytes. docs/layout.md describes them for readers in other languages; a change of any byte raises
-// `layout_version` and is written down in CHANGELOG.md.
+// The shared bytes. docs/layout.md describes them for readers in other languages. A change of any byte raises `version`
+// and is written down in CHANGELOG.md. The assertions below each struct are the byte map: the distance of each field from
+// the beginning of the object, or of its entry.
 
 #include <algorithm>
 #include <atomic>
@@ -25,25 +26,16 @@ inline constexpr std::uint32_t version = 3;
 inline constexpr std::uint64_t max_alignment = 4096;
 inline constexpr std::uint64_t max_capacity = std::uint64_t{1} << 32;
 inline constexpr std::uint32_t max_participants = 65536;
-inline constexpr std::uint32_t most_deaths = 7;      // that a stamp counts
-inline constexpr std::uint32_t single_producer = 1;  // bits of single_roles
+inline constexpr std::uint32_t most_deaths = 7;      // the largest number of deaths that a stamp can count
+inline constexpr std::uint32_t single_producer = 1;  // bits of `single_roles`
 inline constexpr std::uint32_t single_consumer = 2;
 inline constexpr std::uint64_t max_schema_size = std::uint64_t{1} << 20;
 inline constexpr std::uint64_t max_segment_size = std::uint64_t{1} << 47;
-/// Two fields that different cores write lie this far apart: a line, and the neighbour that prefetchers fetch with it.
+/// The distance of two fields that different cores write: a cache line and its neighbour, which prefetchers fetch with it.
 inline constexpr std::size_t line = 128;
 
-//   0  magic                 8  layout version, lifetime
-//  16  element size         24  element alignment
-//  32  capacity             40  slot stride
-//  48  payload offset       56  slots offset
-//  64  participants offset  72  participant count, participant stride
-//  80  schema offset        88  schema size
-//  96  schema fingerprint  104  name fingerprint
-// 112  segment size        120  created at
-// 128  creator pid         132  deaths until a message is dropped
-// 136  single sides       140  zero, up to 256
-struct alignas(8) header_fields {  // what a reader checks
+/// The header, without its magic. The creator writes it once.
+struct alignas(8) header_fields {
     std::uint32_t layout_version;
     std::uint32_t lifetime;
     std::uint64_t element_size;
@@ -71,66 +63,79 @@ struct alignas(8) header {
     header_fields fields;
     std::uint64_t zero[14];
 };
-static_assert(sizeof(header) == 256 && offsetof(header, fields) == 8);
-static_assert(8 + offsetof(header_fields, layout_version) == 8 && 8 + offsetof(header_fields, lifetime) == 12);
-static_assert(8 + offsetof(header_fields, element_size) == 16 && 8 + offsetof(header_fields, element_alignment) == 24);
-static_assert(8 + offsetof(header_fields, capacity) == 32 && 8 + offsetof(header_fields, slot_stride) == 40);
-static_assert(8 + offsetof(header_fields, payload_offset) == 48 && 8 + offsetof(header_fields, slots_offset) == 56);
-static_assert(8 + offsetof(header_fields, participants_offset) == 64 &&
-              8 + offsetof(header_fields, participant_count) == 72);
-static_assert(8 + offsetof(header_fields, participant_stride) == 76 &&
-              8 + offsetof(header_fields, schema_offset) == 80);
-static_assert(8 + offsetof(header_fields, schema_size) == 88 && 8 + offsetof(header_fields, schema_fingerprint) == 96);
-static_assert(8 + offsetof(header_fields, name_fingerprint) == 104 && 8 + offsetof(header_fields, segment_size) == 112);
-static_assert(8 + offsetof(header_fields, created_at) == 120 && 8 + offsetof(header_fields, creator_pid) == 128);
-static_assert(8 + offsetof(header_fields, max_deaths) == 132 && 8 + offsetof(header_fields, single_roles) == 136);
-static_assert(8 + offsetof(header_fields, zero) == 140 && offsetof(header, zero) == 144);
+static_assert(offsetof(header, magic) == 0);
+static_assert(offsetof(header, fields.layout_version) == 8);
+static_assert(offsetof(header, fields.lifetime) == 12);
+static_assert(offsetof(header, fields.element_size) == 16);
+static_assert(offsetof(header, fields.element_alignment) == 24);
+static_assert(offsetof(header, fields.capacity) == 32);
+static_assert(offsetof(header, fields.slot_stride) == 40);
+static_assert(offsetof(header, fields.payload_offset) == 48);
+static_assert(offsetof(header, fields.slots_offset) == 56);
+static_assert(offsetof(header, fields.participants_offset) == 64);
+static_assert(offsetof(header, fields.participant_count) == 72);
+static_assert(offsetof(header, fields.participant_stride) == 76);
+static_assert(offsetof(header, fields.schema_offset) == 80);
+static_assert(offsetof(header, fields.schema_size) == 88);
+static_assert(offsetof(header, fields.schema_fingerprint) == 96);
+static_assert(offsetof(header, fields.name_fingerprint) == 104);
+static_assert(offsetof(header, fields.segment_size) == 112);
+static_assert(offsetof(header, fields.created_at) == 120);
+static_assert(offsetof(header, fields.creator_pid) == 128);
+static_assert(offsetof(header, fields.max_deaths) == 132);
+static_assert(offsetof(header, fields.single_roles) == 136);
+static_assert(offsetof(header, fields.zero) == 140);
+static_assert(offsetof(header, zero) == 144);
+static_assert(sizeof(header) == 256);
 
-//  256  tail            384  head            512  consumers' wait word    640  producers' wait word
-//  768  irregular_count    776  calm at
-//  896  tombstones          904  redelivered     912  dropped
-//  920  head held       928  since           936  tail held               944  since
-// 1024  sole producer   1028  sole consumer    1032  zero, up to 1152
+/// A position at which one side was found waiting for somebody in the middle of an operation. For people.
 struct stall_note {
-    std::atomic<std::uint64_t> position;  // the ticket's number (that of the first message is 0) + 1; 0: none
-    std::atomic<std::uint64_t> since;     // when somebody first found it held: nanoseconds of the steady clock
+    std::atomic<std::uint64_t> position;  // the number of its message, counted from 0, plus 1; 0: none
+    std::atomic<std::uint64_t> since;     // when it was first found: nanoseconds of the steady clock
 };
 struct counters {
-    alignas(line) std::atomic<std::uint64_t> tail;             // the next push ticket; and whether it is closed
+    alignas(line) std::atomic<std::uint64_t> tail;             // the next push ticket, and the closed bit
     alignas(line) std::atomic<std::uint64_t> head;             // the next pop ticket
     alignas(line) std::atomic<std::uint32_t> consumers_wait;   // consumers sleep on this word
     alignas(line) std::atomic<std::uint32_t> producers_wait;   // producers sleep on this word
-    alignas(line) std::atomic<std::uint64_t> irregular_count;  // voids and orphans, ever
-    std::atomic<std::uint64_t> irregular_cleared_at;           // up to which of them they are known to be gone
+    alignas(line) std::atomic<std::uint64_t> irregular_count;  // tombstones and orphans ever made
+    std::atomic<std::uint64_t> irregular_cleared_at;           // the count up to which all of them are known to be gone
     alignas(line) std::atomic<std::uint64_t> tombstones;       // tallies, for people
     std::atomic<std::uint64_t> redelivered;
     std::atomic<std::uint64_t> dropped;
-    stall_note head_stall;  // for people
-    stall_note tail_stall;
-    alignas(
-        line) std::atomic<std::uint32_t> sole_producer;  // of a declared single side: its entry's index + 1; 0: nobody
+    stall_note head_stall;  // pops wait for a push
+    stall_note tail_stall;  // pushes wait for a pop
+    // Of a declared single role: the index of its holder's entry, plus 1; 0: nobody.
+    alignas(line) std::atomic<std::uint32_t> sole_producer;
     std::atomic<std::uint32_t> sole_consumer;
     std::uint64_t zero[15];
 };
-inline constexpr std::size_t counters_offset = 256;
-inline constexpr std::size_t participants_offset = 1152;
-static_assert(offsetof(counters, tail) == 256 - counters_offset && offsetof(counters, head) == 384 - counters_offset);
-static_assert(offsetof(counters, consumers_wait) == 512 - counters_offset);
-static_assert(offsetof(counters, producers_wait) == 640 - counters_offset);
-static_assert(offsetof(counters, irregular_count) == 768 - counters_offset);
-static_assert(offsetof(counters, irregular_cleared_at) == 776 - counters_offset);
-static_assert(offsetof(counters, tombstones) == 896 - counters_offset);
-static_assert(offsetof(counters, redelivered) == 904 - counters_offset);
-static_assert(offsetof(counters, dropped) == 912 - counters_offset);
-static_assert(offsetof(counters, head_stall) == 920 - counters_offset);
-static_assert(offsetof(counters, tail_stall) == 936 - counters_offset);
-static_assert(offsetof(counters, sole_producer) == 1024 - counters_offset);
-static_assert(offsetof(counters, sole_consumer) == 1028 - counters_offset);
-static_assert(offsetof(counters, zero) == 1032 - counters_offset);
-static_assert(counters_offset + sizeof(counters) == participants_offset);
+/// What comes before the participants.
+struct prefix {
+    header head;
+    counters words;
+};
+static_assert(offsetof(prefix, words.tail) == 256);
+static_assert(offsetof(prefix, words.head) == 384);
+static_assert(offsetof(prefix, words.consumers_wait) == 512);
+static_assert(offsetof(prefix, words.producers_wait) == 640);
+static_assert(offsetof(prefix, words.irregular_count) == 768);
+static_assert(offsetof(prefix, words.irregular_cleared_at) == 776);
+static_assert(offsetof(prefix, words.tombstones) == 896);
+static_assert(offsetof(prefix, words.redelivered) == 904);
+static_assert(offsetof(prefix, words.dropped) == 912);
+static_assert(offsetof(prefix, words.head_stall.position) == 920);
+static_assert(offsetof(prefix, words.head_stall.since) == 928);
+static_assert(offsetof(prefix, words.tail_stall.position) == 936);
+static_assert(offsetof(prefix, words.tail_stall.since) == 944);
+static_assert(offsetof(prefix, words.sole_producer) == 1024);
+static_assert(offsetof(prefix, words.sole_consumer) == 1028);
+static_assert(offsetof(prefix, words.zero) == 1032);
+static_assert(sizeof(prefix) == 1152);
+inline constexpr std::size_t counters_offset = offsetof(prefix, words);
+inline constexpr std::size_t participants_offset = sizeof(prefix);
 
-//  0  occupied, pid     8  tid, zero     16  registered at     24  zero
-// 32  push intent      40  push count    48  pop intent        56  pop count    64  zero, up to 128
+/// An entry of the participant table. The first one begins at `participants_offset`.
 struct alignas(line) participant {
     std::atomic<std::uint32_t> occupied;
     std::atomic<std::uint32_t> pid;  // for people
@@ -139,31 +144,37 @@ struct alignas(line) participant {
     std::atomic<std::uint64_t> registered_at;  // nanoseconds since 1970, for people
     std::uint64_t zero_2;
     std::atomic<std::uint64_t> push_intent;  // the ticket it is about to claim, or claimed last
-    std::atomic<std::uint64_t> push_count;   // and how many from there on
+    std::atomic<std::uint64_t> push_count;   // the number of tickets from there on
     std::atomic<std::uint64_t> pop_intent;
     std::atomic<std::uint64_t> pop_count;
 };
-static_assert(sizeof(participant) == 128);
-static_assert(offsetof(participant, pid) == 4 && offsetof(participant, tid) == 8);
-static_assert(offsetof(participant, registered_at) == 16 && offsetof(participant, push_intent) == 32);
-static_assert(offsetof(participant, push_count) == 40 && offsetof(participant, pop_intent) == 48);
+static_assert(offsetof(participant, occupied) == 0);
+static_assert(offsetof(participant, pid) == 4);
+static_assert(offsetof(participant, tid) == 8);
+static_assert(offsetof(participant, zero_1) == 12);
+static_assert(offsetof(participant, registered_at) == 16);
+static_assert(offsetof(participant, zero_2) == 24);
+static_assert(offsetof(participant, push_intent) == 32);
+static_assert(offsetof(participant, push_count) == 40);
+static_assert(offsetof(participant, pop_intent) == 48);
 static_assert(offsetof(participant, pop_count) == 56);
+static_assert(sizeof(participant) == 128);
 
-// The wait words, docs/layout.md: three flags, and above them an epoch, which changes when those who sleep are woken.
+// A wait word: three flags, and above them an epoch. The epoch changes when sleepers are woken.
 inline constexpr std::uint32_t asleep = 1;   // somebody may sleep on this word
 inline constexpr std::uint32_t closing = 2;  // consumers' word, with a single producer: the queue is being closed
-inline constexpr std::uint32_t ended = 4;    // likewise: it is known to be closed, for good
+inline constexpr std::uint32_t ended = 4;    // the same: the queue is known to be closed for good
 inline constexpr std::uint32_t epoch = 8;
 
 /// An intent that announces nothing. No ticket has this value, because no index reaches the index mask.
 inline constexpr std::uint64_t no_ticket = std::numeric_limits<std::uint64_t>::max();
 
-// Bytes of the object's file that are locked, never read or written (`F_OFD_SETLK`); they lie beyond any data.
+// Bytes of the object's file that are locked (`F_OFD_SETLK`), never read or written. They lie beyond all data.
 inline constexpr std::int64_t lock_base = std::int64_t{1} << 48;
-inline constexpr std::int64_t initialising_byte = lock_base;  // exclusive: being created, or its name being removed
+inline constexpr std::int64_t initialising_byte = lock_base;  // exclusive: the object is created, or its name removed
 inline constexpr std::int64_t users_byte = lock_base + 1;     // shared: one lock for each open handle
-inline constexpr std::int64_t recovery_byte = lock_base + 2;  // exclusive: recovery in progress
-inline constexpr std::int64_t participants_byte = lock_base + 16;  // exclusive: entry i is alive; plus i
+inline constexpr std::int64_t recovery_byte = lock_base + 2;  // exclusive: a recovery is in progress
+inline constexpr std::int64_t participants_byte = lock_base + 16;  // plus i, exclusive: the owner of entry i is alive
 
 constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) noexcept {
     return (value + unit - 1) / unit * unit;
@@ -171,19 +182,19 @@ constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) noexce
 
 /// Where an element lies in its slot, in bytes. The slot begins with its 8-byte stamp.
 constexpr std::uint64_t payload_offset(std::uint64_t element_size, std::uint64_t element_alignment) noexcept {
-    // From 256 bytes on the copy is what costs, and it is fastest from a 64-byte boundary.
+    // From 256 bytes on, the copy is what costs, and it is fastest from a 64-byte boundary.
     return std::max<std::uint64_t>(element_size >= 256 ? 64 : 8, element_alignment);
 }
 
-/// Bytes from one slot to the next. Small slots are packed, several to a cache line, which makes a stream of them faster;
-/// larger ones begin on a line of their own.
+/// The bytes from one slot to the next. Small slots are packed, several to a cache line: that makes a stream of them
+/// faster. A larger slot begins on a line of its own.
 constexpr std::uint64_t slot_stride(std::uint64_t element_size, std::uint64_t element_alignment) noexcept {
     const std::uint64_t unit = element_size <= 32 ? 8 : 64;
     return round_up(payload_offset(element_size, element_alignment) + element_size, std::max(unit, element_alignment));
 }
 
-/// Where everything lies, as it follows from what the creator asked for. An opener derives the same from the stored
-/// request, and compares.
+/// Where the parts lie. It follows from what the creator asked for: an opener derives the same from the stored request,
+/// and compares.
 struct plan {
     std::uint64_t slot_stride;
     std::uint64_t payload_offset;
