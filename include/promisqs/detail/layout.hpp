@@ -2,7 +2,7 @@
 #pragma once
 
 // The shared bytes. docs/layout.md describes them for readers in other languages. A change of any byte raises `version`
-// and is written down in CHANGELOG.md. The assertions below each struct are the byte map: the distance of each field from
+// and is written down in CHANGELOG.md. The assertions below each struct are the byte map: how far each field is from
 // the beginning of the object, or of its entry.
 
 #include <algorithm>
@@ -31,7 +31,7 @@ inline constexpr std::uint32_t single_producer = 1;  // bits of `single_roles`
 inline constexpr std::uint32_t single_consumer = 2;
 inline constexpr std::uint64_t max_schema_size = std::uint64_t{1} << 20;
 inline constexpr std::uint64_t max_segment_size = std::uint64_t{1} << 47;
-/// The distance of two fields that different cores write: a cache line and its neighbour, which prefetchers fetch with it.
+/// The distance of two fields that different cores write: a cache line and its neighbour, fetched along with it.
 inline constexpr std::size_t line = 128;
 
 /// The header, without its magic. The creator writes it once.
