@@ -130,8 +130,8 @@ TEST_CASE("counters, intents, stamps and elements are where the documents say") 
     CHECK(bytes.u32(slots + 40) == 0xA2);
 }
 
-TEST_CASE("single sides, who has them, and the wait words are where the documents say") {
-    const scoped_name name("sides");
+TEST_CASE("single roles, their holders, and the wait words are where the documents say") {
+    const scoped_name name("roles");
     auto q = promisqs::shmem_queue<std::uint32_t>::create(
         name, 3, {.participants = 2, .single_producer = true, .single_consumer = true});
     CHECK(image(name).u32(136) == 3);

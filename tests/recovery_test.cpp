@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Recovery on ordinary memory: what the dead may leave behind is planted, and who is alive is said by the test.
+// Recovery on ordinary memory. A test plants what a dead participant may leave behind, and says which ones are alive.
 
 #include "support/catch.hpp"
 #include "support/plain_memory.hpp"
@@ -22,8 +22,8 @@ using promisqs_test::participant;
 
 namespace {
 
-/// Three participants, of whom some are dead.
-struct party {
+/// Three participants, some of them dead.
+struct participants {
     std::array<participant, 3> entries;
     std::set<std::uint32_t> dead;
 
@@ -50,31 +50,31 @@ struct scene {
     explicit scene(std::uint64_t capacity) : ring(capacity) {}
 
     recovery_report recover(std::uint64_t max_deaths = 3) {
-        return promisqs::detail::recovery(ring.ring, people, people, buried, max_deaths)
+        return promisqs::detail::recovery(ring.ring, table, table, dropped, max_deaths)
             .run(static_cast<participant*>(nullptr));
     }
-    /// The victim claims a push, or a pop, and dies.
-    claim dies_pushing(std::uint32_t who) {
-        claim mine{};
-        REQUIRE(ring.ring.claim_push(people[who], mine));
-        people.dead.insert(who);
-        return mine;
+    /// Participant i claims a push, or a pop, and dies.
+    claim dies_pushing(std::uint32_t i) {
+        claim made{};
+        REQUIRE(ring.ring.claim_push(table[i], made));
+        table.dead.insert(i);
+        return made;
     }
-    claim dies_popping(std::uint32_t who) {
-        claim mine{};
-        if (!ring.ring.claim_pop(people[who], mine)) {
-            REQUIRE(ring.ring.claim_otherwise(people[who], mine) == outcome::ok);
+    claim dies_popping(std::uint32_t i) {
+        claim made{};
+        if (!ring.ring.claim_pop(table[i], made)) {
+            REQUIRE(ring.ring.claim_otherwise(table[i], made) == outcome::ok);
         }
-        people.dead.insert(who);
-        return mine;
+        table.dead.insert(i);
+        return made;
     }
     /// A new participant in the place of a removed one.
-    void comes_back(std::uint32_t who) {
-        REQUIRE(people[who].occupied == 0);
-        people.dead.erase(who);
-        people[who].push_intent = promisqs::detail::layout::no_ticket;
-        people[who].pop_intent = promisqs::detail::layout::no_ticket;
-        people[who].occupied = 1;
+    void comes_back(std::uint32_t i) {
+        REQUIRE(table[i].occupied == 0);
+        table.dead.erase(i);
+        table[i].push_intent = promisqs::detail::layout::no_ticket;
+        table[i].pop_intent = promisqs::detail::layout::no_ticket;
+        table[i].occupied = 1;
     }
     void has_full_capacity() {
         std::uint64_t out = 0;
@@ -82,21 +82,21 @@ struct scene {
         for (std::uint64_t lap = 0; lap < 3; ++lap) {
             std::uint64_t fitted = 0;
             for (std::uint64_t tries = 0; tries < 3 * capacity; ++tries) {
-                if (ring.push(people[0], 100 + fitted) == outcome::ok) ++fitted;
+                if (ring.push(table[0], 100 + fitted) == outcome::ok) ++fitted;
             }
             CHECK(fitted == capacity);
             CHECK(ring.ring.size() == capacity);
             for (std::uint64_t i = 0; i < capacity; ++i) {
-                REQUIRE(ring.pop(people[0], out) == outcome::ok);
+                REQUIRE(ring.pop(table[0], out) == outcome::ok);
                 CHECK(out == 100 + i);
             }
-            CHECK(ring.pop(people[0], out) == outcome::empty);
+            CHECK(ring.pop(table[0], out) == outcome::empty);
         }
     }
     std::uint64_t pops() {
         std::uint64_t out = 0;
         for (int tries = 0; tries < 10; ++tries) {
-            const outcome result = ring.pop(people[0], out);
+            const outcome result = ring.pop(table[0], out);
             if (result == outcome::ok) return out;
             if (result != outcome::contended) return 0;
         }
@@ -104,15 +104,15 @@ struct scene {
     }
 
     number_ring<> ring;
-    party people;
-    letters buried;
+    participants table;
+    letters dropped;
 };
 
 std::uint64_t small_capacity() { return GENERATE(1U, 2U, 3U, 8U); }
 
 }  // namespace
 
-TEST_CASE("a dead producer's place is tombstones, and the ring holds its capacity again") {
+TEST_CASE("a dead producer's slot becomes a tombstone, and the ring holds its capacity again") {
     scene s(small_capacity());
     static_cast<void>(s.dies_pushing(1));
 
@@ -121,25 +121,25 @@ TEST_CASE("a dead producer's place is tombstones, and the ring holds its capacit
     CHECK(report.participants_removed == 1);
     CHECK(report.tombstones == 1);
     CHECK(report.postponed == 0);
-    CHECK(s.people[1].occupied == 0);
+    CHECK(s.table[1].occupied == 0);
     CHECK(s.ring.ring.empty());
     s.has_full_capacity();
 }
 
-TEST_CASE("a producer alone gets past the voids of dead ones: no consumer needs to come") {
+TEST_CASE("a producer alone gets past the tombstones of dead ones: no consumer needs to come") {
     scene s(small_capacity());
     static_cast<void>(s.dies_pushing(1));
     static_cast<void>(s.recover());
 
     std::uint64_t fitted = 0;
-    for (int tries = 0; tries < 30; ++tries) fitted += s.ring.push(s.people[0], 7) == outcome::ok ? 1U : 0U;
+    for (int tries = 0; tries < 30; ++tries) fitted += s.ring.push(s.table[0], 7) == outcome::ok ? 1U : 0U;
 
     CHECK(fitted == s.ring.tickets.capacity());
 }
 
-TEST_CASE("a dead consumer's message is delivered to somebody else") {
+TEST_CASE("a dead consumer's message is delivered to another one") {
     scene s(small_capacity());
-    REQUIRE(s.ring.push(s.people[0], 41) == outcome::ok);
+    REQUIRE(s.ring.push(s.table[0], 41) == outcome::ok);
     static_cast<void>(s.dies_popping(1));
     CHECK(s.pops() == 0);
 
@@ -155,56 +155,56 @@ TEST_CASE("a dead consumer's message is delivered to somebody else") {
     s.has_full_capacity();
 }
 
-TEST_CASE("an orphan that was made, and not counted, is counted by the push that it is in the way of") {
+TEST_CASE("an orphan that was made, and not counted, is counted by the push that it keeps from the slot") {
     scene s(1);
-    REQUIRE(s.ring.push(s.people[0], 41) == outcome::ok);
-    const claim mine = s.dies_popping(1);
-    // As a recoverer leaves it that is killed right after its exchange.
-    s.ring.ring.stamp_of(mine.ticket).value = promisqs::detail::delivery_state(1).after_death().value();
+    REQUIRE(s.ring.push(s.table[0], 41) == outcome::ok);
+    const claim made = s.dies_popping(1);
+    // As a recoverer leaves it if it is killed right after its exchange.
+    s.ring.ring.stamp_of(made.ticket).value = promisqs::detail::delivery_state(1).after_death().value();
     CHECK(s.pops() == 0);
 
-    CHECK(s.ring.push(s.people[0], 42) == outcome::full);
+    CHECK(s.ring.push(s.table[0], 42) == outcome::full);
 
     CHECK(s.pops() == 41);
 }
 
-TEST_CASE("a message in the only slot that is to be delivered again makes the ring full, not busy") {
+TEST_CASE("an orphan in the only slot makes the ring full, not in progress") {
     scene s(1);
-    REQUIRE(s.ring.push(s.people[0], 41) == outcome::ok);
+    REQUIRE(s.ring.push(s.table[0], 41) == outcome::ok);
     static_cast<void>(s.dies_popping(1));
-    CHECK(s.ring.push(s.people[0], 42) == outcome::in_progress);
+    CHECK(s.ring.push(s.table[0], 42) == outcome::in_progress);
 
     static_cast<void>(s.recover());
 
-    CHECK(s.ring.push(s.people[0], 42) == outcome::full);
+    CHECK(s.ring.push(s.table[0], 42) == outcome::full);
     CHECK(s.ring.ring.full());
 }
 
-TEST_CASE("a claim is left alone as long as somebody alive may own it") {
+TEST_CASE("a claim is left alone as long as a living participant may own it") {
     scene s(small_capacity());
-    // Two were about to claim the same ticket. One of them died; nobody can tell which one had got it.
+    // Two were about to claim the same ticket. One of them died; nobody can tell which of them had got it.
     const bool push = GENERATE(true, false);
-    if (!push) REQUIRE(s.ring.push(s.people[0], 41) == outcome::ok);
-    const claim mine = push ? s.dies_pushing(1) : s.dies_popping(1);
-    (push ? s.people[2].push_intent : s.people[2].pop_intent) = mine.ticket;
+    if (!push) REQUIRE(s.ring.push(s.table[0], 41) == outcome::ok);
+    const claim made = push ? s.dies_pushing(1) : s.dies_popping(1);
+    (push ? s.table[2].push_intent : s.table[2].pop_intent) = made.ticket;
 
     for (int times = 0; times < 5; ++times) {
         const auto report = s.recover();
         CHECK(report.postponed == 1);
         CHECK(report.participants_removed == 0);
-        CHECK(s.ring.ring.stamp_of(mine.ticket).value == mine.stamp);
+        CHECK(s.ring.ring.stamp_of(made.ticket).value == made.stamp);
     }
 
     SECTION("until it goes on: it was not the owner") {
-        (push ? s.people[2].push_intent : s.people[2].pop_intent) = promisqs::detail::layout::no_ticket;
+        (push ? s.table[2].push_intent : s.table[2].pop_intent) = promisqs::detail::layout::no_ticket;
         CHECK(s.recover().participants_removed == 1);
     }
     SECTION("until it dies, too") {
-        s.people.dead.insert(2);
+        s.table.dead.insert(2);
         CHECK(s.recover().participants_removed == 2);
     }
     SECTION("or until it finishes: it was the owner") {
-        push ? s.ring.ring.publish(mine) : s.ring.ring.release(mine);
+        push ? s.ring.ring.publish(made) : s.ring.ring.release(made);
         const auto report = s.recover();
         CHECK(report.participants_removed == 1);
         CHECK(report.tombstones + report.messages_to_redeliver == 0);
@@ -214,11 +214,11 @@ TEST_CASE("a claim is left alone as long as somebody alive may own it") {
 
 TEST_CASE("a dead participant that had finished leaves nothing but its entry") {
     scene s(3);
-    REQUIRE(s.ring.push(s.people[1], 1) == outcome::ok);
-    REQUIRE(s.ring.push(s.people[1], 2) == outcome::ok);
+    REQUIRE(s.ring.push(s.table[1], 1) == outcome::ok);
+    REQUIRE(s.ring.push(s.table[1], 2) == outcome::ok);
     std::uint64_t out = 0;
-    REQUIRE(s.ring.pop(s.people[1], out) == outcome::ok);
-    s.people.dead.insert(1);
+    REQUIRE(s.ring.pop(s.table[1], out) == outcome::ok);
+    s.table.dead.insert(1);
 
     const auto report = s.recover();
 
@@ -230,7 +230,7 @@ TEST_CASE("a dead participant that had finished leaves nothing but its entry") {
 TEST_CASE("a message that has cost too many consumers is dropped, not earlier and not later") {
     const std::uint64_t allowed = GENERATE(1U, 3U, 7U);
     scene s(small_capacity());
-    REQUIRE(s.ring.push(s.people[0], 66) == outcome::ok);
+    REQUIRE(s.ring.push(s.table[0], 66) == outcome::ok);
 
     for (std::uint64_t deaths = 1; deaths < allowed; ++deaths) {
         static_cast<void>(s.dies_popping(1));
@@ -239,19 +239,19 @@ TEST_CASE("a message that has cost too many consumers is dropped, not earlier an
         s.comes_back(1);
     }
     static_cast<void>(s.dies_popping(1));
-    s.buried.open = false;
+    s.dropped.open = false;
     CHECK(s.recover(allowed).postponed == 1);
-    s.buried.open = true;
+    s.dropped.open = true;
     const auto report = s.recover(allowed);
 
     CHECK(report.messages_dropped == 1);
-    CHECK(s.buried.messages == std::vector<std::uint64_t>{66});
+    CHECK(s.dropped.messages == std::vector<std::uint64_t>{66});
     s.has_full_capacity();
 }
 
 TEST_CASE("where nothing is to be dropped, any number of deaths leads to another delivery") {
     scene s(2);
-    REQUIRE(s.ring.push(s.people[0], 66) == outcome::ok);
+    REQUIRE(s.ring.push(s.table[0], 66) == outcome::ok);
     for (int deaths = 0; deaths < 30; ++deaths) {
         static_cast<void>(s.dies_popping(1));
         REQUIRE(s.recover(0).messages_to_redeliver == 1);
@@ -260,7 +260,7 @@ TEST_CASE("where nothing is to be dropped, any number of deaths leads to another
     CHECK(s.pops() == 66);
 }
 
-TEST_CASE("a stamp grows with every death and every hand-back, until it is said that it can't") {
+TEST_CASE("a stamp grows with every death and every requeue, until the state says that it can't") {
     std::uint64_t last = static_cast<std::uint64_t>(slot_state::tombstone);
     delivery_state state(static_cast<std::uint64_t>(slot_state::full));
     for (std::uint64_t deaths = 0; deaths <= delivery_state::most_deaths; ++deaths) {
@@ -274,7 +274,7 @@ TEST_CASE("a stamp grows with every death and every hand-back, until it is said 
             state = state.retaken();
             last = state.value();
         }
-        CHECK(state.after_many().deaths() == deaths);
+        CHECK(state.saturated().deaths() == deaths);
         if (deaths == delivery_state::most_deaths) break;
         state = state.after_death();
         CHECK(state.is_orphan());
@@ -284,16 +284,16 @@ TEST_CASE("a stamp grows with every death and every hand-back, until it is said 
     CHECK(last <= delivery_state::last);
 }
 
-TEST_CASE("a batch of a dead producer is settled ticket by ticket") {
+TEST_CASE("a batch of a dead producer is recovered ticket by ticket") {
     scene s(4);
     claim first{};
     claim second{};
     // As a batch of three would: claimed at once, with one published.
-    REQUIRE(s.ring.ring.claim_push(s.people[1], first));
-    REQUIRE(s.ring.ring.claim_push(s.people[1], second));
+    REQUIRE(s.ring.ring.claim_push(s.table[1], first));
+    REQUIRE(s.ring.ring.claim_push(s.table[1], second));
     static_cast<void>(s.dies_pushing(1));
-    s.people[1].push_intent = first.ticket;
-    s.people[1].push_count = 3;
+    s.table[1].push_intent = first.ticket;
+    s.table[1].push_count = 3;
     *static_cast<std::uint64_t*>(s.ring.ring.payload(second)) = 5;
     s.ring.ring.publish(second);
 
@@ -303,15 +303,15 @@ TEST_CASE("a batch of a dead producer is settled ticket by ticket") {
     s.has_full_capacity();
 }
 
-TEST_CASE("a position that nobody alive has announced is freed, whoever left it") {
+TEST_CASE("a position that no living participant has announced is freed, even without an entry") {
     scene s(small_capacity());
     const bool push = GENERATE(true, false);
     if (!push) {
         for (std::uint64_t i = 0; i < s.ring.tickets.capacity(); ++i)
-            REQUIRE(s.ring.push(s.people[0], 9) == outcome::ok);
+            REQUIRE(s.ring.push(s.table[0], 9) == outcome::ok);
     }
     push ? static_cast<void>(s.dies_pushing(1)) : static_cast<void>(s.dies_popping(1));
-    s.people[1].occupied = 0;  // not even an entry is left of it
+    s.table[1].occupied = 0;  // not even an entry is left of it
 
     const auto report = s.recover();
 
@@ -320,13 +320,13 @@ TEST_CASE("a position that nobody alive has announced is freed, whoever left it"
     s.has_full_capacity();
 }
 
-TEST_CASE("so is one behind a void, at which a peek is stuck") {
+TEST_CASE("so is one behind a tombstone, at which a peek is stuck") {
     scene s(4);
     std::uint64_t out = 0;
     s.ring.ring.give_up(s.dies_pushing(1));
     static_cast<void>(s.dies_pushing(1));
-    s.people[1].occupied = 0;
-    REQUIRE(s.ring.push(s.people[0], 3) == outcome::ok);
+    s.table[1].occupied = 0;
+    REQUIRE(s.ring.push(s.table[0], 3) == outcome::ok);
     CHECK(s.ring.peek(out) == outcome::in_progress);
 
     CHECK(s.recover().tombstones == 1);
@@ -340,37 +340,37 @@ TEST_CASE("so is one behind a void, at which a peek is stuck") {
 TEST_CASE("intents that are no tickets harm nobody") {
     scene s(3);
     const std::uint64_t planted = GENERATE(3U, 127U, 128U, 255U, 0x8000'0000'0000'0000U, 0xFFFF'FFFF'FFFF'FF00U);
-    s.people[1].push_intent = planted;
-    s.people[1].pop_intent = planted;
-    s.people[1].push_count = ~std::uint64_t{0};
-    s.people[1].pop_count = ~std::uint64_t{0};
-    s.people.dead.insert(1);
+    s.table[1].push_intent = planted;
+    s.table[1].pop_intent = planted;
+    s.table[1].push_count = ~std::uint64_t{0};
+    s.table[1].pop_count = ~std::uint64_t{0};
+    s.table.dead.insert(1);
 
     CHECK(s.recover().participants_removed == 1);
     s.has_full_capacity();
 }
 
-TEST_CASE("a message that is handed back is there again, and not lost") {
+TEST_CASE("a message that is requeued is there again, and not lost") {
     scene s(small_capacity());
-    REQUIRE(s.ring.push(s.people[0], 12) == outcome::ok);
+    REQUIRE(s.ring.push(s.table[0], 12) == outcome::ok);
     for (int times = 0; times < 40; ++times) {
-        claim mine{};
-        if (!s.ring.ring.claim_pop(s.people[1], mine)) {
-            REQUIRE(s.ring.ring.claim_otherwise(s.people[1], mine) == outcome::ok);
+        claim made{};
+        if (!s.ring.ring.claim_pop(s.table[1], made)) {
+            REQUIRE(s.ring.ring.claim_otherwise(s.table[1], made) == outcome::ok);
         }
-        if (!s.ring.ring.requeue(s.people[1], mine)) s.ring.ring.requeue_locked(s.people[1], mine);
+        if (!s.ring.ring.requeue(s.table[1], made)) s.ring.ring.requeue_locked(s.table[1], made);
         CHECK(s.ring.ring.size() == 1);
     }
     CHECK(s.pops() == 12);
     s.has_full_capacity();
 }
 
-TEST_CASE("who handed a message back and does nothing more is not taken for its owner") {
+TEST_CASE("a consumer that requeued a message and does nothing more is not taken for its owner") {
     scene s(small_capacity());
-    REQUIRE(s.ring.push(s.people[0], 12) == outcome::ok);
-    claim mine{};
-    REQUIRE(s.ring.ring.claim_pop(s.people[2], mine));
-    REQUIRE(s.ring.ring.requeue(s.people[2], mine));
+    REQUIRE(s.ring.push(s.table[0], 12) == outcome::ok);
+    claim made{};
+    REQUIRE(s.ring.ring.claim_pop(s.table[2], made));
+    REQUIRE(s.ring.ring.requeue(s.table[2], made));
 
     static_cast<void>(s.dies_popping(1));
     const auto report = s.recover();
@@ -380,31 +380,31 @@ TEST_CASE("who handed a message back and does nothing more is not taken for its 
     CHECK(s.pops() == 12);
 }
 
-TEST_CASE("a closed ring takes nothing more, and gives what it has, down to what a consumer may still hand back") {
+TEST_CASE("a closed ring takes nothing more, and gives what it has, down to what a consumer may still requeue") {
     scene s(2);
     std::uint64_t out = 0;
-    REQUIRE(s.ring.push(s.people[0], 1) == outcome::ok);
-    REQUIRE(s.ring.push(s.people[0], 2) == outcome::ok);
+    REQUIRE(s.ring.push(s.table[0], 1) == outcome::ok);
+    REQUIRE(s.ring.push(s.table[0], 2) == outcome::ok);
     s.ring.ring.close();
 
     CHECK(s.ring.ring.closed());
-    CHECK(s.ring.push(s.people[0], 3) == outcome::closed);
+    CHECK(s.ring.push(s.table[0], 3) == outcome::closed);
     CHECK(s.ring.ring.size() == 2);
     CHECK(s.pops() == 1);
     static_cast<void>(s.dies_popping(1));
-    CHECK(s.ring.pop(s.people[0], out) == outcome::empty);
+    CHECK(s.ring.pop(s.table[0], out) == outcome::empty);
     static_cast<void>(s.recover());
     CHECK(s.pops() == 2);
-    CHECK(s.ring.pop(s.people[0], out) == outcome::closed);
+    CHECK(s.ring.pop(s.table[0], out) == outcome::closed);
     CHECK(s.ring.peek(out) == outcome::closed);
 }
 
 TEST_CASE("a push that is under way when the ring is closed is either claimed before it, or refused") {
     number_ring<> ring(2);
-    participant me;
+    participant self;
     ring.shared.tail.before_exchange = [&] { ring.ring.close(); };
 
-    CHECK(ring.push(me, 1) == outcome::closed);
-    CHECK(me.push_intent == promisqs::detail::layout::no_ticket);
+    CHECK(ring.push(self, 1) == outcome::closed);
+    CHECK(self.push_intent == promisqs::detail::layout::no_ticket);
     CHECK(ring.ring.empty());
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The ring on ordinary memory: every capacity, counters that start just below wrap-around, and every state that somebody
-// else can leave it in.
+// The ring on ordinary memory: every capacity, counters that start just below wrap-around, and every state in which
+// another participant can leave it.
 
 #include "support/catch.hpp"
 #include "support/plain_memory.hpp"
@@ -43,23 +43,23 @@ TEST_CASE("a ring holds exactly its capacity and gives it back in order, lap aft
     const std::uint64_t capacity = any_capacity();
     const bool wraps = GENERATE(false, true);
     const number_ring<> ring(capacity, wraps ? just_below_wrap_around(capacity) : 0);
-    participant me;
+    participant self;
     std::uint64_t out = 0;
 
     for (std::uint64_t lap = 0; lap < 5; ++lap) {
         CHECK(ring.ring.empty());
-        CHECK(ring.pop(me, out) == outcome::empty);
+        CHECK(ring.pop(self, out) == outcome::empty);
         for (std::uint64_t i = 0; i < capacity; ++i) {
             CHECK_FALSE(ring.ring.full());
-            REQUIRE(ring.push(me, lap * capacity + i) == outcome::ok);
+            REQUIRE(ring.push(self, lap * capacity + i) == outcome::ok);
             REQUIRE(ring.ring.size() == i + 1);
         }
         CHECK(ring.ring.full());
-        CHECK(ring.push(me, 999) == outcome::full);
+        CHECK(ring.push(self, 999) == outcome::full);
         for (std::uint64_t i = 0; i < capacity; ++i) {
             REQUIRE(ring.peek(out) == outcome::ok);
             CHECK(out == lap * capacity + i);
-            REQUIRE(ring.pop(me, out) == outcome::ok);
+            REQUIRE(ring.pop(self, out) == outcome::ok);
             REQUIRE(out == lap * capacity + i);
         }
     }
@@ -70,16 +70,16 @@ TEST_CASE("a part-full ring stays in order across every boundary of a lap") {
     const std::uint64_t capacity = any_capacity();
     const bool wraps = GENERATE(false, true);
     const number_ring<> ring(capacity, wraps ? just_below_wrap_around(capacity) : 0);
-    participant me;
+    participant self;
     const std::uint64_t kept = capacity / 2;
     std::uint64_t pushed = 0;
     std::uint64_t out = 0;
 
-    for (; pushed < kept; ++pushed) REQUIRE(ring.push(me, pushed) == outcome::ok);
+    for (; pushed < kept; ++pushed) REQUIRE(ring.push(self, pushed) == outcome::ok);
     for (std::uint64_t popped = 0; popped < 4 * capacity; ++popped) {
-        REQUIRE(ring.push(me, pushed++) == outcome::ok);
+        REQUIRE(ring.push(self, pushed++) == outcome::ok);
         REQUIRE(ring.ring.size() == kept + 1);
-        REQUIRE(ring.pop(me, out) == outcome::ok);
+        REQUIRE(ring.pop(self, out) == outcome::ok);
         REQUIRE(out == popped);
     }
 }
@@ -104,7 +104,7 @@ TEST_CASE("tickets and their laps agree with plain counting, also across wrap-ar
     }
 }
 
-TEST_CASE("a stamp says one state, of one lap") {
+TEST_CASE("a stamp is that of one state in one lap") {
     const std::uint64_t capacity = any_capacity();
     const ticket_space tickets(capacity);
     std::uint64_t ticket = just_below_wrap_around(capacity);
@@ -129,14 +129,14 @@ TEST_CASE("no ticket of any capacity looks like the absence of a ticket") {
     }
 }
 
-TEST_CASE("while a producer is copying, its message is not there and nobody is told that the ring is empty") {
+TEST_CASE("while a producer is copying, its message is not there, and no consumer is told that the ring is empty") {
     const std::uint64_t capacity = any_capacity();
     const number_ring<> ring(capacity);
     participant producer;
     participant consumer;
     std::uint64_t out = 0;
 
-    const bool done = ring.ring.push_if_ready(producer, [&](void* slot) {
+    const bool done = ring.push_if_ready(producer, [&](void* slot) {
         CHECK(ring.pop(consumer, out) == outcome::in_progress);
         CHECK(ring.peek(out) == outcome::in_progress);
         *static_cast<std::uint64_t*>(slot) = 7;
@@ -154,7 +154,7 @@ TEST_CASE("while a consumer is copying out of a full ring, a push is told to wai
     participant consumer;
     for (std::uint64_t i = 0; i < capacity; ++i) REQUIRE(ring.push(producer, i) == outcome::ok);
 
-    const bool done = ring.ring.pop_if_ready(consumer, [&](const void*) {
+    const bool done = ring.pop_if_ready(consumer, [&](const void*) {
         CHECK(ring.push(producer, 9) == outcome::in_progress);
         CHECK_FALSE(ring.ring.full());
     });
@@ -170,7 +170,7 @@ TEST_CASE("a ring whose oldest message is still being copied in is not full: a p
     participant slow;
     participant producer;
 
-    const bool done = ring.ring.push_if_ready(slow, [&](void*) {
+    const bool done = ring.push_if_ready(slow, [&](void*) {
         for (std::uint64_t i = 1; i < capacity; ++i) REQUIRE(ring.push(producer, i) == outcome::ok);
         CHECK(ring.push(producer, 99) == outcome::in_progress);
     });
@@ -186,7 +186,7 @@ TEST_CASE("others overtake a producer that is copying, up to the capacity") {
     participant consumer;
     std::uint64_t out = 0;
 
-    REQUIRE(ring.ring.push_if_ready(slow, [&](void* slot) {
+    REQUIRE(ring.push_if_ready(slow, [&](void* slot) {
         CHECK(ring.push(producer, 2) == outcome::ok);
         CHECK(ring.push(producer, 3) == outcome::ok);
         *static_cast<std::uint64_t*>(slot) = 1;
@@ -200,26 +200,26 @@ TEST_CASE("others overtake a producer that is copying, up to the capacity") {
 
 TEST_CASE("a ticket is announced before it is claimed, and the announcement stays after success") {
     number_ring<> ring(3);
-    participant me;
+    participant self;
     participant other;
     std::uint64_t out = 0;
     std::uint64_t announced = 0;
 
-    ring.shared.tail.before_exchange = [&] { announced = me.push_intent; };
-    REQUIRE(ring.push(me, 1) == outcome::ok);
+    ring.shared.tail.before_exchange = [&] { announced = self.push_intent; };
+    REQUIRE(ring.push(self, 1) == outcome::ok);
     CHECK(announced == 0);
-    CHECK(me.push_intent == 0);
+    CHECK(self.push_intent == 0);
     REQUIRE(ring.push(other, 2) == outcome::ok);
     CHECK(other.push_intent == 1);
 
-    ring.shared.head.before_exchange = [&] { announced = me.pop_intent; };
+    ring.shared.head.before_exchange = [&] { announced = self.pop_intent; };
     announced = 99;
-    REQUIRE(ring.pop(me, out) == outcome::ok);
+    REQUIRE(ring.pop(self, out) == outcome::ok);
     CHECK(announced == 0);
-    CHECK(me.pop_intent == 0);
+    CHECK(self.pop_intent == 0);
 }
 
-TEST_CASE("who loses a claim withdraws the announcement, and is told to try again") {
+TEST_CASE("a participant that loses a claim withdraws the announcement, and is told to try again") {
     number_ring<> ring(3);
     participant loser;
     participant winner;
@@ -236,22 +236,22 @@ TEST_CASE("who loses a claim withdraws the announcement, and is told to try agai
     CHECK(ring.ring.empty());
 }
 
-TEST_CASE("a look at a slot that somebody has just used is a reason to try again, not corruption") {
+TEST_CASE("a slot that has just been used by another participant is a reason to try again, not corruption") {
     number_ring<> ring(2);
-    participant me;
+    participant self;
     participant other;
     std::uint64_t out = 0;
 
-    // Between our load of the tail and our load of the stamp, somebody pushes.
+    // Between our load of the tail and our load of the stamp, another producer pushes.
     ring.shared.slots[0].stamp.before_load = [&] { REQUIRE(ring.push(other, 1) == outcome::ok); };
-    CHECK(ring.ring.resolve_push(me) == outcome::contended);
-    // Between our load of the head and our load of the stamp, somebody pops.
+    CHECK(ring.ring.resolve_push(self) == outcome::contended);
+    // Between our load of the head and our load of the stamp, another consumer pops.
     ring.shared.slots[0].stamp.before_load = [&] { REQUIRE(ring.pop(other, out) == outcome::ok); };
-    promisqs::detail::claim mine{};
-    CHECK(ring.ring.claim_otherwise(me, mine) == outcome::contended);
+    promisqs::detail::claim made{};
+    CHECK(ring.ring.claim_otherwise(self, made) == outcome::contended);
 }
 
-TEST_CASE("a peek whose slot is used again meanwhile is not taken for a message") {
+TEST_CASE("a peek whose slot is used again during the copy is not taken for a message") {
     number_ring<> ring(1);
     participant other;
     std::uint64_t out = 0;
@@ -259,7 +259,7 @@ TEST_CASE("a peek whose slot is used again meanwhile is not taken for a message"
 
     auto& stamp = ring.shared.slots[0].stamp;
     stamp.before_load = [&] {
-        stamp.before_load = [&] {  // the second look
+        stamp.before_load = [&] {  // at the second load of the stamp
             std::uint64_t taken = 0;
             REQUIRE(ring.pop(other, taken) == outcome::ok);
             REQUIRE(ring.push(other, 2) == outcome::ok);
@@ -271,15 +271,15 @@ TEST_CASE("a peek whose slot is used again meanwhile is not taken for a message"
     CHECK(out == 2);
 }
 
-TEST_CASE("a void is passed over by pops and peeks, and its slot is free again") {
+TEST_CASE("a tombstone is passed over by pops and peeks, and its slot is free again") {
     const std::uint64_t capacity = any_capacity();
     number_ring<> ring(capacity);
-    participant me;
+    participant self;
     std::uint64_t out = 0;
-    // What recovery leaves of a producer that died before it published: claimed, and void.
+    // What recovery leaves of a producer that died before it published: a claimed ticket, and a tombstone.
     ring.shared.tail.value = ring.tickets.next(0);
     ring.shared.slots[0].stamp.value = make_stamp(0, slot_state::tombstone);
-    if (capacity > 1) REQUIRE(ring.push(me, 5) == outcome::ok);
+    if (capacity > 1) REQUIRE(ring.push(self, 5) == outcome::ok);
 
     if (capacity > 1) {
         CHECK(ring.peek(out) == outcome::ok);
@@ -287,55 +287,55 @@ TEST_CASE("a void is passed over by pops and peeks, and its slot is free again")
     } else {
         CHECK(ring.peek(out) == outcome::empty);
     }
-    CHECK(ring.pop(me, out) == outcome::contended);
+    CHECK(ring.pop(self, out) == outcome::contended);
     CHECK(ring.shared.slots[0].stamp.value == make_stamp(ring.tickets.next_lap(0), slot_state::free));
-    CHECK(ring.pop(me, out) == (capacity > 1 ? outcome::ok : outcome::empty));
+    CHECK(ring.pop(self, out) == (capacity > 1 ? outcome::ok : outcome::empty));
 }
 
 TEST_CASE("counters that point outside the ring are corruption, not an access") {
     const std::uint64_t capacity = any_capacity();
     number_ring<> ring(capacity);
-    participant me;
+    participant self;
     std::uint64_t out = 0;
     const std::uint64_t planted = GENERATE(false, true) ? capacity : promisqs::detail::layout::no_ticket;
 
     ring.shared.tail.value = planted;
-    CHECK(ring.push(me, 1) == outcome::corrupt);
+    CHECK(ring.push(self, 1) == outcome::corrupt);
     ring.shared.head.value = planted;
-    CHECK(ring.pop(me, out) == outcome::corrupt);
+    CHECK(ring.pop(self, out) == outcome::corrupt);
     CHECK(ring.peek(out) == outcome::corrupt);
     CHECK(ring.ring.size() <= capacity);
 }
 
 TEST_CASE("counters and stamps that contradict each other are corruption") {
     number_ring<> ring(4);
-    participant me;
+    participant self;
     std::uint64_t out = 0;
 
-    SECTION("a slot filled in a lap in which nobody claimed it") {
+    SECTION("a slot filled in a lap in which no producer claimed it") {
         ring.shared.slots[0].stamp.value = make_stamp(0, slot_state::full);
-        CHECK(ring.push(me, 1) == outcome::corrupt);
+        CHECK(ring.push(self, 1) == outcome::corrupt);
     }
     SECTION("a slot two laps behind the tail") {
         ring.shared.tail.value = ring.tickets.next_lap(ring.tickets.next_lap(0));
-        CHECK(ring.push(me, 1) == outcome::corrupt);
+        CHECK(ring.push(self, 1) == outcome::corrupt);
     }
     SECTION("a head beyond the tail") {
         ring.shared.head.value = ring.tickets.next(0);
-        CHECK(ring.pop(me, out) == outcome::corrupt);
+        CHECK(ring.pop(self, out) == outcome::corrupt);
         CHECK(ring.peek(out) == outcome::corrupt);
     }
     SECTION("a slot at the head that was already used") {
         ring.shared.slots[0].stamp.value = ring.tickets.next_lap(0);
-        CHECK(ring.pop(me, out) == outcome::corrupt);
+        CHECK(ring.pop(self, out) == outcome::corrupt);
         CHECK(ring.peek(out) == outcome::corrupt);
     }
     SECTION("a slot in a push's way that was retaken without having been taken") {
-        for (std::uint64_t i = 0; i < 4; ++i) REQUIRE(ring.push(me, i) == outcome::ok);
+        for (std::uint64_t i = 0; i < 4; ++i) REQUIRE(ring.push(self, i) == outcome::ok);
         ring.shared.slots[0].stamp.value = 49;
-        CHECK(ring.push(me, 1) == outcome::corrupt);
+        CHECK(ring.push(self, 1) == outcome::corrupt);
     }
-    SECTION("a slot behind a void that was already used") {
+    SECTION("a slot behind a tombstone that was already used") {
         ring.shared.tail.value = 2;
         ring.shared.slots[0].stamp.value = make_stamp(0, slot_state::tombstone);
         ring.shared.slots[1].stamp.value = ring.tickets.next_lap(0);
@@ -355,18 +355,18 @@ TEST_CASE("many threads on one ring lose nothing, double nothing, and keep each 
 
     for (std::uint64_t p = 0; p < producers; ++p) {
         threads.emplace_back([&, p] {
-            participant me;
+            participant self;
             for (std::uint64_t i = 0; i < each; ++i) {
-                while (ring.push(me, p * each + i) != outcome::ok) std::this_thread::yield();
+                while (ring.push(self, p * each + i) != outcome::ok) std::this_thread::yield();
             }
         });
     }
     for (std::uint64_t c = 0; c < consumers; ++c) {
         threads.emplace_back([&, c] {
-            participant me;
+            participant self;
             while (taken.load() < producers * each) {
                 std::uint64_t out = 0;
-                if (ring.pop(me, out) == outcome::ok) {
+                if (ring.pop(self, out) == outcome::ok) {
                     seen[c].push_back(out);
                     taken.fetch_add(1);
                 } else {

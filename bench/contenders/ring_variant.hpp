@@ -7,7 +7,7 @@
 #include <promisqs/detail/layout.hpp>
 #include <promisqs/detail/protocol/ring.hpp>
 #include <promisqs/detail/protocol/slots.hpp>
-#include <promisqs/detail/queue/waiter.hpp>
+#include <promisqs/detail/protocol/wait_word.hpp>
 
 #include <atomic>
 #include <cstddef>
@@ -24,8 +24,8 @@ namespace bench {
 enum class intents { announced, left_out };
 enum class sleepers { looked_for, left_out };
 
-/// The ring of promisqs itself, by its calls that only try, and without what a queue adds: names, checks, looking for the dead. What
-/// robustness costs is seen by leaving a part of it out.
+/// The ring of promisqs itself, without what a queue adds: names, checks, recovery. Leaving a part of it out shows what
+/// robustness costs.
 template <class T, intents Intents, sleepers Sleepers>
 class ring_variant {
 public:
@@ -45,14 +45,22 @@ public:
     }
 
     bool push(const T& message) {
-        const bool done = ring_.push_if_ready(*me_, [&](void* slot) { std::memcpy(slot, &message, sizeof message); });
-        if (done) look_for_sleepers(role::consumer);
-        return done;
+        const auto here = ring_;
+        promisqs::detail::claim made{};
+        if (!ring_.claim_push(here, *self_, made)) return false;
+        std::memcpy(here.payload(made), &message, sizeof message);
+        here.publish(made);
+        look_for_sleepers(role::consumer);
+        return true;
     }
     bool pop(T& out) {
-        const bool done = ring_.pop_if_ready(*me_, [&](const void* slot) { std::memcpy(&out, slot, sizeof out); });
-        if (done) look_for_sleepers(role::producer);
-        return done;
+        const auto here = ring_;
+        promisqs::detail::claim made{};
+        if (!ring_.claim_pop(here, *self_, made)) return false;
+        std::memcpy(&out, here.payload(made), sizeof out);
+        here.release(made);
+        look_for_sleepers(role::producer);
+        return true;
     }
 
 private:
@@ -80,18 +88,18 @@ private:
     static constexpr std::uint64_t first_slot =
         (sizeof(promisqs::detail::layout::counters) + promisqs::detail::layout::line - 1) /
         promisqs::detail::layout::line * promisqs::detail::layout::line;
-    using memory = promisqs::detail::slots<promisqs::detail::static_stride<stride, offset>>;
+    using memory = promisqs::detail::slot_array<promisqs::detail::static_stride<stride, offset>>;
 
     explicit ring_variant(shared_object object)
         : object_(std::move(object)),
           ring_(memory(*reinterpret_cast<promisqs::detail::layout::counters*>(object_.data()),
                        object_.data() + first_slot),
                 (object_.size() - first_slot) / stride),
-          me_(std::make_unique<participant>()) {}
+          self_(std::make_unique<participant>()) {}
 
     void look_for_sleepers(role whose) const {
         if constexpr (Sleepers == sleepers::looked_for) {
-            // Nobody ever is asleep here.
+            // Nobody ever sleeps here.
             if (promisqs::detail::wait_word(ring_.memory().wait_word(whose)).needs_attention()) [[unlikely]]
                 std::abort();
         }
@@ -99,7 +107,7 @@ private:
 
     shared_object object_;
     promisqs::detail::ring<memory> ring_;
-    std::unique_ptr<participant> me_;
+    std::unique_ptr<participant> self_;
 };
 
 }  // namespace bench

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What a ring needs, in ordinary memory: for tests that start anywhere, plant anything, and step in between.
+// What a ring needs, in ordinary memory: for tests that start anywhere, plant anything, and act in between two
+// accesses.
 
 #include <promisqs/detail/protocol/ring.hpp>
 
@@ -13,7 +14,7 @@
 
 namespace promisqs_test {
 
-/// A counter or stamp into whose operations a test can step.
+/// A counter or stamp that calls a test before it is read or exchanged.
 class word {
 public:
     std::uint64_t load(std::memory_order order) const {
@@ -95,19 +96,48 @@ public:
                          promisqs::detail::single_roles roles = {})
         : shared(capacity, first_ticket), ring(plain_memory<Word>(shared), capacity, roles), tickets(capacity) {}
 
-    promisqs::detail::outcome push(participant& who, std::uint64_t number) const {
-        const auto fill = [&](void* slot) { *static_cast<std::uint64_t*>(slot) = number; };
-        return ring.push_if_ready(who, fill) ? promisqs::detail::outcome::ok : ring.resolve_push(who);
+    /// One attempt at the tail. `fill(void*)` is called between claim and publish.
+    template <class Fill>
+    bool push_if_ready(participant& self, Fill fill) const {
+        promisqs::detail::claim made{};
+        if (!ring.claim_push(self, made)) return false;
+        fill(ring.payload(made));
+        ring.publish(made);
+        return true;
     }
-    promisqs::detail::outcome pop(participant& who, std::uint64_t& number) const {
+    /// One attempt at the head. `use(const void*)` is called between claim and release.
+    template <class Use>
+    bool pop_if_ready(participant& self, Use use) const {
+        promisqs::detail::claim made{};
+        if (!ring.claim_pop(self, made)) return false;
+        use_and_release(made, use);
+        return true;
+    }
+
+    promisqs::detail::outcome push(participant& self, std::uint64_t number) const {
+        const auto fill = [&](void* slot) { *static_cast<std::uint64_t*>(slot) = number; };
+        return push_if_ready(self, fill) ? promisqs::detail::outcome::ok : ring.resolve_push(self);
+    }
+    promisqs::detail::outcome pop(participant& self, std::uint64_t& number) const {
         const auto use = [&](const void* slot) { number = *static_cast<const std::uint64_t*>(slot); };
-        return ring.pop_if_ready(who, use) ? promisqs::detail::outcome::ok : ring.pop_otherwise(who, use);
+        if (pop_if_ready(self, use)) return promisqs::detail::outcome::ok;
+        promisqs::detail::claim made{};
+        const auto result = ring.claim_otherwise(self, made);
+        if (result == promisqs::detail::outcome::ok) use_and_release(made, use);
+        return result;
     }
     promisqs::detail::outcome peek(std::uint64_t& number) const { return ring.try_peek(&number, sizeof number); }
 
     shared_words<Word> shared;
     ring_type ring;
     promisqs::detail::ticket_space tickets;
+
+private:
+    template <class Use>
+    void use_and_release(const promisqs::detail::claim& made, Use& use) const {
+        use(static_cast<const void*>(ring.payload(made)));
+        ring.release(made);
+    }
 };
 
 }  // namespace promisqs_test

@@ -8,12 +8,12 @@
 
 namespace promisqs::detail {
 
-/// The state of a message that is to be delivered again, or is being so: how many consumers died with it, how often it was
-/// handed back since the last death, and whether somebody has it now:
+/// The state of a message that came back: how many consumers died with it, how many requeued it since the last death,
+/// and whether a consumer has claimed it again.
 ///
-///     state = deaths × 32 + handed back × 2 + (taken ? 1 : 0)
+///     state = deaths × 32 + requeues × 2 + (retaken ? 1 : 0)
 ///
-/// `full` is, in this reading, a message that came back never: so a consumer that has claimed one treats both alike.
+/// `full` decodes as 0 deaths and 0 requeues, so first delivery and redelivery share one path.
 class delivery_state {
 public:
     static constexpr std::uint64_t most_deaths = layout::most_deaths;
@@ -32,23 +32,23 @@ public:
     [[nodiscard]] constexpr bool is_retaken() const noexcept {
         return state_ > 2 && state_ <= last && (state_ & 1) == 1;
     }
-    /// Of an orphan: once a consumer has claimed it.
+    /// What an orphan becomes when a consumer claims it.
     [[nodiscard]] constexpr delivery_state retaken() const noexcept { return delivery_state(state_ | 1); }
 
     /// The orphan after the death of its consumer.
     [[nodiscard]] constexpr delivery_state after_death() const noexcept {
-        return deaths() < most_deaths ? orphan(deaths() + 1, 0) : after_many();
+        return deaths() < most_deaths ? orphan(deaths() + 1, 0) : saturated();
     }
-    /// Whether the state still grows when the consumer hands the message back.
+    /// Whether a requeue still makes the state grow.
     [[nodiscard]] constexpr bool can_be_requeued() const noexcept { return requeues() < most_requeues; }
-    /// The orphan after it did; `can_be_requeued`.
+    /// The orphan after a requeue. Precondition: `can_be_requeued()`.
     [[nodiscard]] constexpr delivery_state after_requeue() const noexcept {
         return orphan(deaths(), std::max<std::uint64_t>(requeues() + 1, 2));
     }
-    /// The orphan to which the state goes when it can't grow any more. It does so only under the recovery lock, so that nobody
-    /// is between looking at the state and acting on it, for whom it must not come again. (A consumer that is about to take
-    /// the orphan may be: to it, one is as good as the other.)
-    [[nodiscard]] constexpr delivery_state after_many() const noexcept { return orphan(deaths(), 2); }
+    /// The orphan where the state can't grow. Reusing a state risks ABA; the recovery lock excludes anyone between
+    /// reading it and acting on it. (A consumer between reading an orphan and claiming it is not excluded: one orphan
+    /// is as good as the other.)
+    [[nodiscard]] constexpr delivery_state saturated() const noexcept { return orphan(deaths(), 2); }
 
 private:
     static constexpr delivery_state orphan(std::uint64_t deaths, std::uint64_t requeues) noexcept {
