@@ -9,17 +9,18 @@
 
 namespace promisqs::detail {
 
-/// Who a participant is, for people who look at the table.
+/// What people who look at the table read about a participant.
 struct participant_identity {
     std::uint32_t pid;
     std::uint32_t tid;
     std::uint64_t registered_at;  // nanoseconds since 1970
 };
 
-/// The shared table of those who use a queue: one entry for each thread and handle.
+/// The shared table of a queue's participants: one entry for each thread and handle.
 ///
-/// An entry is alive exactly as long as somebody holds its lock byte; the kernel lets go of that when the process is gone,
-/// whatever ended it. `Locks` is what the system offers: `bool try_lock(std::uint32_t i)` and `void unlock(std::uint32_t i)`.
+/// An entry's owner is alive exactly as long as somebody holds the entry's lock byte. The kernel drops that lock when
+/// the process is gone, whatever ended it. `Locks` is what the system offers: `bool try_lock(std::uint32_t i)` and
+/// `void unlock(std::uint32_t i)`.
 class participant_table {
 public:
     participant_table(layout::participant* entries, std::uint32_t count, layout::counters& counters) noexcept
@@ -34,71 +35,81 @@ public:
     /// Takes a free entry. Threads that share `locks` must not call this at the same time, because a process can't shut
     /// itself out with such a lock.
     ///
-    /// \return  the entry, locked and occupied; null when there is none
+    /// \return          the entry, locked and occupied; null when there is none
     /// \par If killed   the entry is free again, or occupied without a lock and without an intent
     template <class Locks>
-    layout::participant* enlist(Locks& locks, const participant_identity& who) const {
+    layout::participant* enlist(Locks& locks, const participant_identity& identity) const {
         for (std::uint32_t i = 0; i < count_; ++i) {
             layout::participant& entry = entries_[i];
             // An occupied entry's lock is not touched: it may be one of ours, and unlocking it would give it up.
-            // Acquire, pairs with the release in `leave`: the last owner is done with the entry.
+            // [E1] acquire, pairs with [E4]: the entry's last owner is done with it. Relaxed would let our first stores
+            // come before that owner's last ones.
             if (entry.occupied.load(std::memory_order_acquire) != 0 || !locks.try_lock(i)) continue;
-            if (entry.occupied.load(std::memory_order_acquire) != 0) {  // somebody came, and died, in between
+            // [E2] acquire, as [E1]: a participant may have come and died in between.
+            if (entry.occupied.load(std::memory_order_acquire) != 0) {
                 locks.unlock(i);
                 continue;
             }
-            entry.push_intent.store(layout::no_ticket, std::memory_order_relaxed);
-            entry.pop_intent.store(layout::no_ticket, std::memory_order_relaxed);
-            entry.push_count.store(1, std::memory_order_relaxed);
-            entry.pop_count.store(1, std::memory_order_relaxed);
-            entry.pid.store(who.pid, std::memory_order_relaxed);
-            entry.tid.store(who.tid, std::memory_order_relaxed);
-            entry.registered_at.store(who.registered_at, std::memory_order_relaxed);
-            // Release, pairs with the acquire in `collect_stats`: who sees the entry occupied does not see an earlier owner's intents.
-            // Recovery does not need it: it goes by the entry's lock, and by the claims [R1], [R2] and [R3].
+            fill(entry, identity);
+            // [E3] release, pairs with [E5]: statistics that see the entry occupied do not see an earlier owner's
+            // intents. Relaxed would show them. Recovery does not need it: it goes by the entry's lock, and by the
+            // claims [R1], [R2] and [R3].
             entry.occupied.store(1, std::memory_order_release);
             return &entry;
         }
         return nullptr;
     }
 
-    /// Gives an entry back; its owner has no claim open.
+    /// Gives an entry back. Precondition: its owner has no claim open.
     ///
-    /// \par If killed   occupied without a lock, with nothing to repair; or free
+    /// \par If killed   occupied without a lock, with nothing to recover; or free
     template <class Locks>
     void leave(Locks& locks, layout::participant& entry) const noexcept {
         give_up_roles(index_of(entry));
+        // [E4] release, pairs with [E1] and [E2]: our last stores come before the next owner's first. Relaxed would let
+        // them come after.
         entry.occupied.store(0, std::memory_order_release);
         locks.unlock(index_of(entry));
     }
 
-    /// Makes entry i the one that may use a side that is declared to have a single participant.
+    /// Makes entry i the holder of a role that is declared to have a single participant.
     ///
-    /// \return  whether it is
+    /// \return  whether it is the holder now
     [[nodiscard]] bool take_role(role which, std::uint32_t i) const noexcept {
         std::uint32_t holder = 0;
-        // [S3] acquire, pairs with [S4]: all that the one before has done is seen, above all how far the counter is that only the
-        // holder moves, by plain stores. Relaxed would let it go back.
+        // [S3] acquire, pairs with [S4]: all that the previous holder did is seen, above all how far the counter is
+        // that only the holder moves, by plain stores. Relaxed would let the counter go back. Failing orders nothing.
         return holder_of(which).compare_exchange_strong(holder, i + 1, std::memory_order_acquire,
                                                         std::memory_order_relaxed) ||
                holder == i + 1;
     }
 
-    /// Gives up what entry i has of that; it has no claim open.
+    /// Releases entry i's exclusive roles. Precondition: it has no open claim.
     void give_up_roles(std::uint32_t i) const noexcept {
         for (const role which : {role::producer, role::consumer}) {
             std::uint32_t holder = i + 1;
-            // [S4] release, pairs with [S3]. Failing: it is somebody else's.
+            // [S4] release, pairs with [S3]: the next holder sees what this one did. Relaxed would let the counter go
+            // back. Failing orders nothing: another entry holds the role, or none does.
             holder_of(which).compare_exchange_strong(holder, 0, std::memory_order_release, std::memory_order_relaxed);
         }
     }
 
-    /// The index of the entry that has a single side, plus 1; 0: none.
+    /// The index of the entry that holds a single role, plus 1; 0: nobody.
     [[nodiscard]] std::atomic<std::uint32_t>& holder_of(role which) const noexcept {
         return which == role::producer ? counters_->sole_producer : counters_->sole_consumer;
     }
 
 private:
+    static void fill(layout::participant& entry, const participant_identity& identity) noexcept {
+        entry.push_intent.store(layout::no_ticket, std::memory_order_relaxed);
+        entry.pop_intent.store(layout::no_ticket, std::memory_order_relaxed);
+        entry.push_count.store(1, std::memory_order_relaxed);
+        entry.pop_count.store(1, std::memory_order_relaxed);
+        entry.pid.store(identity.pid, std::memory_order_relaxed);
+        entry.tid.store(identity.tid, std::memory_order_relaxed);
+        entry.registered_at.store(identity.registered_at, std::memory_order_relaxed);
+    }
+
     layout::participant* entries_;
     std::uint32_t count_;
     layout::counters* counters_;

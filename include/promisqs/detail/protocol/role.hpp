@@ -7,12 +7,12 @@
 
 namespace promisqs::detail {
 
-/// The two sides of a queue.
+/// What a participant does in a queue: it pushes, or it pops.
 enum class role : std::uint8_t { producer = 0, consumer = 1 };
 
 constexpr role opposite(role one) noexcept { return one == role::producer ? role::consumer : role::producer; }
 
-/// Which sides of a queue are declared to have a single participant at a time.
+/// Which roles of a queue are declared to have a single participant at a time.
 struct single_roles {
     bool producer = false;
     bool consumer = false;

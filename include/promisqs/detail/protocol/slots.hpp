@@ -10,26 +10,26 @@
 
 namespace promisqs::detail {
 
-/// How far apart slots are, where that is known at compile time.
+/// The distance of slots, where it is known at compile time.
 template <std::uint64_t Stride, std::uint64_t PayloadOffset>
 struct static_stride {
     static constexpr std::uint64_t stride = Stride;
     static constexpr std::uint64_t payload_offset = PayloadOffset;
 };
-/// Likewise, where it is not.
+/// The distance of slots, where it is not.
 struct runtime_stride {
     std::uint64_t stride;
     std::uint64_t payload_offset;
 };
 
-/// Where a ring finds its words and bytes in a segment: the `Memory` of ring.hpp.
-template <class Geometry>
-class slots : private Geometry {  // a base, so that an empty one takes no room
+/// The counters and slots of a segment: the `Memory` of ring_state.hpp. (Not named `slots`, which is a macro of Qt's.)
+template <class Stride>
+class slot_array : private Stride {  // a base, so that an empty one takes no room
 public:
-    slots(layout::counters& counters, std::byte* first, Geometry geometry = {}) noexcept
-        : Geometry(geometry), counters_(&counters), first_(first) {}
+    slot_array(layout::counters& counters, std::byte* first, Stride distances = {}) noexcept
+        : Stride(distances), counters_(&counters), first_(first) {}
 
-    /// What stands for a light barrier where the kernel has no heavy ones.
+    /// Fallback without membarrier(2): every light barrier is a full fence.
     void use_full_barriers() noexcept { full_barriers_ = true; }
     void light_barrier() const noexcept {
         asm volatile("" ::: "memory");  // for the compiler alone
@@ -37,7 +37,7 @@ public:
             __sync_synchronize();
     }
 
-    /// What the participants of a side sleep on.
+    /// The word on which the participants of a role sleep.
     [[nodiscard]] std::atomic<std::uint32_t>& wait_word(role whose) const noexcept {
         return whose == role::consumer ? counters_->consumers_wait : counters_->producers_wait;
     }
@@ -49,10 +49,10 @@ public:
         return counters_->irregular_cleared_at;
     }
     [[nodiscard]] std::atomic<std::uint64_t>& stamp(std::uint64_t index) const noexcept {
-        return *reinterpret_cast<std::atomic<std::uint64_t>*>(first_ + index * Geometry::stride);
+        return *reinterpret_cast<std::atomic<std::uint64_t>*>(first_ + index * Stride::stride);
     }
     [[nodiscard]] void* payload(std::uint64_t index) const noexcept {
-        return first_ + index * Geometry::stride + Geometry::payload_offset;
+        return first_ + index * Stride::stride + Stride::payload_offset;
     }
 
 private:
@@ -60,5 +60,9 @@ private:
     std::byte* first_;
     bool full_barriers_ = false;
 };
+
+/// \deprecated  the old name
+template <class Stride>
+using slots = slot_array<Stride>;
 
 }  // namespace promisqs::detail
