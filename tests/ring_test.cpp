@@ -179,6 +179,49 @@ TEST_CASE("a ring whose oldest message is still being copied in is not full: a p
     CHECK(ring.push(producer, 99) == outcome::full);
 }
 
+TEST_CASE("a producer in the middle of a push stalls the head, and nothing else") {
+    const std::uint64_t capacity = any_capacity();
+    const number_ring<> ring(capacity);
+    participant producer;
+    participant consumer;
+    std::uint64_t out = 0;
+    REQUIRE(ring.push(producer, 0) == outcome::ok);
+    REQUIRE(ring.pop(consumer, out) == outcome::ok);
+    CHECK_FALSE(ring.ring.stall_at_head());
+
+    const bool done = ring.push_if_ready(producer, [&](void*) {
+        CHECK(ring.ring.stall_at_head() == ring.tickets.next(0));
+        CHECK_FALSE(ring.ring.stall_at_tail());
+    });
+
+    REQUIRE(done);
+    CHECK_FALSE(ring.ring.stall_at_head());
+}
+
+TEST_CASE("a consumer in the middle of a pop stalls the tail of a full ring, and nothing else") {
+    const std::uint64_t capacity = any_capacity();
+    const number_ring<> ring(capacity);
+    participant producer;
+    participant consumer;
+    for (std::uint64_t i = 0; i < capacity; ++i) REQUIRE(ring.push(producer, i) == outcome::ok);
+    CHECK_FALSE(ring.ring.stall_at_tail());
+    const bool again = GENERATE(false, true);  // a message that came back
+    promisqs::detail::claim made{};
+    REQUIRE(ring.ring.claim_pop(consumer, made));
+    if (again) {
+        REQUIRE(ring.ring.requeue(consumer, made));
+        CHECK_FALSE(ring.ring.stall_at_tail());
+        for (std::uint64_t i = 1, out = 0; i < capacity; ++i) REQUIRE(ring.pop(consumer, out) == outcome::ok);
+        REQUIRE(ring.ring.claim_otherwise(consumer, made) == outcome::ok);
+    }
+
+    CHECK(ring.ring.stall_at_tail() == 0U);
+    CHECK_FALSE(ring.ring.stall_at_head());
+
+    ring.ring.release(made);
+    CHECK_FALSE(ring.ring.stall_at_tail());
+}
+
 TEST_CASE("others overtake a producer that is copying, up to the capacity") {
     const number_ring<> ring(3);
     participant slow;

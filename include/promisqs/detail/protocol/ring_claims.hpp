@@ -97,7 +97,7 @@ public:
 
     /// Gives the slot of a popped message back. With that, the message has been handed over.
     [[gnu::__always_inline__]] void release(const claim& made) const noexcept {
-        // [C3] release, pairs with [P1], [B5], [K2], [P6], [C13], [B10] and [H3]: our reads of the element are over
+        // [C3] release, pairs with [P1], [B5], [K2], [P6], [C13] and [B10]: our reads of the element are over
         // before the slot reads free. Relaxed would let the next producer write over what is still being read.
         stamp_of(made.ticket)
             .store(make_stamp(space_.lap_after(made.ticket), slot_state::free), std::memory_order_release);
@@ -224,7 +224,7 @@ private:
             memory.tail().store(after, std::memory_order_release);
             return true;
         }
-        // [P3] release, in seq_cst, pairs with [P0], [S2], [C10], [H2] and [R2]: a participant that sees the ticket
+        // [P3] release, in seq_cst, pairs with [P0], [S2], [C10] and [R2]: a participant that sees the ticket
         // claimed sees the intent, and the slot as this producer saw it. Relaxed would show a claim without an owner.
         // seq_cst: [W1] and [C10]. Acq_rel would let this producer and a consumer that goes to sleep miss each other.
         // Failing orders nothing.
@@ -239,7 +239,7 @@ private:
             memory.head().store(after, std::memory_order_release);
             return true;
         }
-        // [C2] release, in seq_cst, pairs with [C0], [K0], [S1], [H1], [P9] and [R3]: a participant that sees the
+        // [C2] release, in seq_cst, pairs with [C0], [K0], [S1], [P9] and [R3]: a participant that sees the
         // ticket claimed sees the intent, and that the ticket had been pushed. Relaxed would show a claim without an
         // owner. seq_cst: [W1] and [P9]. Acq_rel would let this consumer and a producer that goes to sleep miss each
         // other. Failing orders nothing.

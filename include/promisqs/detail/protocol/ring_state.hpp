@@ -123,31 +123,30 @@ public:
                memory_.irregular_cleared_at().load(std::memory_order_relaxed);
     }
 
-    /// The ticket, if any, at which all pops wait for a producer in the middle of a push. For people.
+    // Relaxed, in the two functions that follow: they are for people. An old value shows a stall, or its end, a moment
+    // later.
+
+    /// The ticket, if any, at which all pops wait for a producer in the middle of a push.
     [[nodiscard]] std::optional<std::uint64_t> stall_at_head() const noexcept {
-        // [H1] acquire, pairs with [C2]: the tail read next is not behind this head. Relaxed would miss a stall.
-        const std::uint64_t head = memory_.head().load(std::memory_order_acquire);
-        // [H2] acquire, pairs with [P3]: the stamp read next is not older than the claim. Relaxed would miss a stall.
-        const std::uint64_t tail = space_.ticket_of(memory_.tail().load(std::memory_order_acquire));
+        const std::uint64_t head = memory_.head().load(std::memory_order_relaxed);
+        const std::uint64_t tail = space_.ticket_of(memory_.tail().load(std::memory_order_relaxed));
         if (!space_.valid(head) || !ticket_space::before(head, tail)) return std::nullopt;
-        // [H3] acquire, pairs with [C3]: what was done before it is seen. Relaxed would do as well.
-        const bool free = stamp_of(head).load(std::memory_order_acquire) == space_.lap(head);
-        return free ? std::optional(head) : std::nullopt;
+        const std::uint64_t stamp = stamp_of(head).load(std::memory_order_relaxed);
+        return space_.is_stamp(stamp, head, slot_state::free) ? std::optional(head) : std::nullopt;
     }
 
-    /// The ticket, if any, at which all pushes wait for a consumer in the middle of a pop. For people.
+    /// The ticket, if any, at which all pushes wait for a consumer in the middle of a pop.
     [[nodiscard]] std::optional<std::uint64_t> stall_at_tail() const noexcept {
-        // [H4] acquire, as [H2].
-        const std::uint64_t tail = space_.ticket_of(memory_.tail().load(std::memory_order_acquire));
+        const std::uint64_t tail = space_.ticket_of(memory_.tail().load(std::memory_order_relaxed));
         if (!space_.valid(tail)) return std::nullopt;
         const std::uint64_t ticket = space_.previous_lap(tail);
-        // [H5] acquire, as [H3].
-        const std::uint64_t stamp = stamp_of(ticket).load(std::memory_order_acquire);
-        // [H6] acquire, as [H1].
-        const std::uint64_t head = memory_.head().load(std::memory_order_acquire);
-        const delivery_state state(stamp - space_.lap(ticket));
-        const bool claimed = ticket_space::before(ticket, head) && (state.value() == 1 || state.value() == 2);
-        return claimed || state.is_retaken() ? std::optional(ticket) : std::nullopt;
+        const std::uint64_t stamp = stamp_of(ticket).load(std::memory_order_relaxed);
+        const std::uint64_t head = memory_.head().load(std::memory_order_relaxed);
+        const bool taken =
+            space_.is_stamp(stamp, ticket, slot_state::full) || space_.is_stamp(stamp, ticket, slot_state::tombstone);
+        const bool claimed = taken && ticket_space::before(ticket, head);
+        const bool retaken = delivery_state(stamp - space_.lap(ticket)).is_retaken();
+        return claimed || retaken ? std::optional(ticket) : std::nullopt;
     }
 
     [[nodiscard]] constexpr const ticket_space& space() const noexcept { return space_; }
