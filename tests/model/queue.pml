@@ -2,7 +2,7 @@
 //
 // The queue's protocol, for spin. See README.md for what is modelled, and check.sh for how it is run.
 //
-// Every step (STEP) is one access to shared memory, and whoever takes it may be killed before it.
+// Every step (STEP) is one access to shared memory. The participant that takes it may be killed before it.
 
 #ifndef CAP
 #define CAP 1
@@ -28,14 +28,14 @@
 #ifndef RECOVERIES    // by each recoverer, besides the last one
 #define RECOVERIES 1
 #endif
-#ifndef REBIRTHS      // of dead participants whose entry was reaped: a new one takes the entry
+#ifndef REBIRTHS      // of dead participants whose entry was removed: a new one takes the entry
 #define REBIRTHS 0
 #endif
-#ifndef MAX_DEATHS    // after how many a message is dropped; 0: never
+#ifndef MAX_DEATHS    // a message is dropped after so many; 0: never
 #define MAX_DEATHS 0
 #endif
-#ifndef MAX_BACKS     // hand-backs that a stamp can count
-#define MAX_BACKS 2
+#ifndef MAX_REQUEUES  // that a stamp can count
+#define MAX_REQUEUES 2
 #endif
 
 #define LAST (PRODUCERS + CONSUMERS + RECOVERERS)  // the participant that comes when all others are done
@@ -43,18 +43,18 @@
 #define NONE 255
 #define NOBODY 255
 
-// Stamps: a lap and a state. RETURNED is also what one death adds, less the hand-backs.
+// Stamps: a lap and a state. RETURNED is also what one death adds, less the requeues.
 #define LAP 32
 #define FREE 0
 #define FULL 1
-#define VOID 2
+#define TOMBSTONE 2
 #define RETURNED 4
 #define DEATH 8
 #define make_stamp(ticket, state) ((ticket) / CAP * LAP + (state))
 #define lap_of(stamp) ((stamp) / LAP)
 #define state_of(stamp) ((stamp) % LAP)
 #define deaths_of(state) ((state) / DEATH)
-#define backs_of(state) ((state) % DEATH / 2)
+#define requeues_of(state) ((state) % DEATH / 2)
 #define is_orphan(state) ((state) >= RETURNED && (state) % 2 == 0)
 #define is_retaken(state) ((state) >= RETURNED && (state) % 2 == 1)
 
@@ -62,13 +62,13 @@
 #define OK 1
 #define IS_FULL 2
 #define IS_EMPTY 3
-#define BUSY 4
-#define AGAIN 5
+#define IN_PROGRESS 4
+#define CONTENDED 5
 #define THREW 6
 #define IS_CLOSED 7
 
 // Shared memory.
-byte tail, head, disturbances, calm_at;
+byte tail, head, irregular_count, irregular_cleared_at;
 byte stamp[CAP], payload[CAP];
 byte push_intent[ENTRIES] = NONE;
 byte pop_intent[ENTRIES] = NONE;
@@ -113,7 +113,7 @@ byte died[IDS];                  // consumers, of this message
 #define RETAKEN(s) ((s) + 1)
 #endif
 
-inline count_disturbance() { STEP(disturbances++) }
+inline count_irregularity() { STEP(irregular_count++) }
 
 // ---- push ----
 
@@ -125,12 +125,12 @@ inline count_disturbance() { STEP(disturbances++) }
 #define tail_is(t, c) (tail == t)
 #endif
 
-// How many tickets to claim, from `t` on: a second one, too, if its slot is in that state and there is use for it. The count is stored before
-// the claim.
+// How many tickets to claim, from `t` on: a second one, too, if its slot is in that state and there is use for it. The
+// count is stored before the claim.
 #ifdef BATCHES
 #define forget_batch() size = 1; first = 0
-#define store_count(counts) if :: size == 2 -> STEP(counts[me] = 2) :: else fi
-#define count_is_one_again(counts) if :: size == 2 -> STEP(counts[me] = 1) :: else fi
+#define store_count(counts) if :: size == 2 -> STEP(counts[self] = 2) :: else fi
+#define count_is_one_again(counts) if :: size == 2 -> STEP(counts[self] = 1) :: else fi
 #ifdef MUTANT_COUNT_AFTER_CLAIM
 #define store_count_early(counts) skip
 #define store_count_late(counts) store_count(counts)
@@ -163,19 +163,20 @@ inline publish_one(ticket, message) {
 inline release_one(ticket) {
     STEP(assert(stamp[(ticket) % CAP] == make_stamp(ticket, FULL)); got = payload[(ticket) % CAP];
          assert(published[got] && !released[got] && !dropped[got]));
-    STEP(assert(stamp[(ticket) % CAP] == make_stamp(ticket, FULL) && payload[(ticket) % CAP] == got && !released[got] && !dropped[got]);
+    STEP(assert(stamp[(ticket) % CAP] == make_stamp(ticket, FULL) && payload[(ticket) % CAP] == got);
+         assert(!released[got] && !dropped[got]);
          write_stamp(ticket, make_stamp((ticket) + CAP, FREE)); released[got] = true)
 }
 
-// Frees a void whose ticket is `t`, if it still is at the head.
-inline take_void() {
-    STEP(pop_intent[me] = t);
+// Frees a tombstone whose ticket is `t`, if it still is at the head.
+inline free_tombstone() {
+    STEP(pop_intent[self] = t);
     STEP(if :: head == t -> head++; won = true :: else -> won = false fi);
     if
     :: won ->
-        STEP(assert(stamp[t % CAP] == make_stamp(t, VOID)); write_stamp(t, make_stamp(t + CAP, FREE)))
+        STEP(assert(stamp[t % CAP] == make_stamp(t, TOMBSTONE)); write_stamp(t, make_stamp(t + CAP, FREE)))
 #ifndef MUTANT_LOSER_KEEPS_INTENT
-    :: else -> STEP(pop_intent[me] = NONE)
+    :: else -> STEP(pop_intent[self] = NONE)
 #else
     :: else
 #endif
@@ -185,7 +186,7 @@ inline take_void() {
 // `two`: there is a second message to push, the next one.
 inline push(message, two) {
     STEP(read_tail(t, shut));
-    result = AGAIN;
+    result = CONTENDED;
     if
 #ifdef CLOSING
     :: shut -> result = IS_CLOSED
@@ -198,7 +199,7 @@ inline push(message, two) {
         :: s == make_stamp(t, FREE) ->
             choose_size(two, FREE, push_count);
 #ifndef MUTANT_INTENT_AFTER_CLAIM
-            STEP(push_intent[me] = t);
+            STEP(push_intent[self] = t);
 #endif
             STEP(if :: tail_is(t, shut) -> tail = tail + size; won = true :: else -> won = false fi);
             if
@@ -212,7 +213,7 @@ inline push(message, two) {
 #endif
             :: won && size == 1 ->
 #ifdef MUTANT_INTENT_AFTER_CLAIM
-                STEP(push_intent[me] = t);
+                STEP(push_intent[self] = t);
 #endif
                 STEP(assert(stamp[t % CAP] == s); payload[t % CAP] = message;
                      if :: throws > 0 -> throws--; result = THREW :: true -> result = OK fi);
@@ -221,11 +222,11 @@ inline push(message, two) {
                     STEP(assert(stamp[t % CAP] == s && payload[t % CAP] == message);
                          write_stamp(t, make_stamp(t, FULL)); published[message] = true)
                 :: else ->
-                    STEP(assert(stamp[t % CAP] == s); write_stamp(t, make_stamp(t, VOID)));
-                    count_disturbance()
+                    STEP(assert(stamp[t % CAP] == s); write_stamp(t, make_stamp(t, TOMBSTONE)));
+                    count_irregularity()
                 fi
 #ifndef MUTANT_LOSER_KEEPS_INTENT
-            :: else -> STEP(push_intent[me] = NONE); count_is_one_again(push_count)
+            :: else -> STEP(push_intent[self] = NONE); count_is_one_again(push_count)
 #else
             :: else
 #endif
@@ -240,8 +241,8 @@ inline push(message, two) {
                 STEP(won = (head == t));
                 if
                 :: won && s == make_stamp(t, FULL) -> result = IS_FULL
-                :: won && s == make_stamp(t, VOID) -> take_void()
-                :: else -> result = BUSY
+                :: won && s == make_stamp(t, TOMBSTONE) -> free_tombstone()
+                :: else -> result = IN_PROGRESS
                 fi
             fi
         fi
@@ -251,7 +252,7 @@ inline push(message, two) {
 
 // ---- pop ----
 
-// Uses the message at the ticket `t`, whose stamp the claim has made `s`, and releases or hands it back.
+// Uses the message at the ticket `t`, whose stamp the claim has made `s`, and releases or requeues it.
 inline use() {
     STEP(assert(stamp[t % CAP] == s); got = payload[t % CAP]; assert(published[got] && !released[got] && !dropped[got]);
          if :: throws > 0 -> throws--; result = THREW :: true -> result = OK fi);
@@ -263,11 +264,11 @@ inline use() {
         if
         :: state_of(s) == FULL ->
             STEP(assert(stamp[t % CAP] == s); write_stamp(t, make_stamp(t, RETURNED)))
-        :: state_of(s) != FULL && backs_of(state_of(s)) < MAX_BACKS ->
+        :: state_of(s) != FULL && requeues_of(state_of(s)) < MAX_REQUEUES ->
             STEP(assert(stamp[t % CAP] == s); write_stamp(t, s + 1))
         :: else ->  // no more can be counted: back to two
 #ifndef MUTANT_SATURATED_WITHOUT_LOCK
-            atomic { if :: recovery_lock == NOBODY -> recovery_lock = me :: crashes > 0 -> goto dead fi };
+            atomic { if :: recovery_lock == NOBODY -> recovery_lock = self :: crashes > 0 -> goto dead fi };
 #endif
             STEP(assert(stamp[t % CAP] == s);
                  stamp[t % CAP] = make_stamp(t, deaths_of(state_of(s)) * DEATH + RETURNED));
@@ -275,17 +276,17 @@ inline use() {
             STEP(recovery_lock = NOBODY)
 #endif
         fi;
-        count_disturbance();
-#ifndef MUTANT_HAND_BACK_KEEPS_INTENT
-        STEP(pop_intent[me] = NONE)
+        count_irregularity();
+#ifndef MUTANT_REQUEUE_KEEPS_INTENT
+        STEP(pop_intent[self] = NONE)
 #endif
     fi
 }
 
 // Looks at all slots for an orphan.
 inline scan() {
-    STEP(counted = disturbances);
-    calm = true;
+    STEP(counted = irregular_count);
+    in_order = true;
     won = false;
     k = 0;
     do
@@ -293,36 +294,36 @@ inline scan() {
         STEP(s = stamp[k]);
         if
         :: is_orphan(state_of(s)) ->
-            calm = false;
+            in_order = false;
             t = lap_of(s) * CAP + k;
-            STEP(pop_intent[me] = t);
+            STEP(pop_intent[self] = t);
             STEP(if :: stamp[k] == s -> stamp[k] = RETAKEN(s); s = stamp[k]; won = true :: else fi);
             if
             :: won -> use()
 #ifndef MUTANT_LOSER_KEEPS_INTENT
-            :: else -> STEP(pop_intent[me] = NONE)
+            :: else -> STEP(pop_intent[self] = NONE)
 #else
             :: else
 #endif
             fi
-        :: state_of(s) == VOID -> calm = false
+        :: state_of(s) == TOMBSTONE -> in_order = false
         :: else
         fi;
         k++
     :: else -> break
     od;
-    if :: calm -> STEP(calm_at = counted) :: else fi
+    if :: in_order -> STEP(irregular_cleared_at = counted) :: else fi
 }
 
 inline pop() {
     STEP(t = head);
     STEP(s = stamp[t % CAP]);
-    result = AGAIN;
+    result = CONTENDED;
     if
-    :: s == make_stamp(t, FULL) || s == make_stamp(t, VOID) ->
+    :: s == make_stamp(t, FULL) || s == make_stamp(t, TOMBSTONE) ->
         choose_size(state_of(s) == FULL, FULL, pop_count);
 #ifndef MUTANT_INTENT_AFTER_CLAIM
-        STEP(pop_intent[me] = t);
+        STEP(pop_intent[self] = t);
 #endif
         STEP(if :: head == t -> head = head + size; won = true :: else -> won = false fi);
         if
@@ -335,7 +336,7 @@ inline pop() {
 #endif
         :: won && size == 1 ->
 #ifdef MUTANT_INTENT_AFTER_CLAIM
-            STEP(pop_intent[me] = t);
+            STEP(pop_intent[self] = t);
 #endif
             if
             :: state_of(s) == FULL -> use()
@@ -343,28 +344,28 @@ inline pop() {
                 STEP(assert(stamp[t % CAP] == s); write_stamp(t, make_stamp(t + CAP, FREE)))
             fi
 #ifndef MUTANT_LOSER_KEEPS_INTENT
-        :: else -> STEP(pop_intent[me] = NONE); count_is_one_again(pop_count)
+        :: else -> STEP(pop_intent[self] = NONE); count_is_one_again(pop_count)
 #else
         :: else
 #endif
         fi
-    :: s > make_stamp(t, VOID)  // the head has moved on
+    :: s > make_stamp(t, TOMBSTONE)  // the head has moved on
     :: s <= make_stamp(t, FREE) ->
         STEP(read_tail(k, shut));
         if
         :: k == t -> result = IS_EMPTY
-        :: k != t && s == make_stamp(t, FREE) -> result = BUSY
+        :: k != t && s == make_stamp(t, FREE) -> result = IN_PROGRESS
         :: else
         fi;
         if
-        :: result != AGAIN ->
-            STEP(calm = (disturbances == calm_at));
+        :: result != CONTENDED ->
+            STEP(in_order = (irregular_count == irregular_cleared_at));
             if
-            :: !calm -> scan()
+            :: !in_order -> scan()
             :: else
             fi;
 #ifdef CLOSING
-            // Closed for good only if nobody holds a message that may come back.
+            // Closed for good only if no consumer has a message that may come back.
             if
             :: result == IS_EMPTY && shut ->
                 result = IS_CLOSED;
@@ -382,12 +383,12 @@ inline pop() {
         :: else
         fi
     fi;
-    atomic { t = 0; s = 0; won = false; k = 0; got = 0; calm = false; counted = 0; shut = false }
+    atomic { t = 0; s = 0; won = false; k = 0; got = 0; in_order = false; counted = 0; shut = false }
 }
 
 // ---- recovery ----
 
-// Whether somebody alive may own the ticket `t`; the entry `i` is known to be dead.
+// Whether a living participant may own the ticket `t`; the entry `i` is known to be dead.
 #ifdef BATCHES
 #ifdef MUTANT_COUNT_IGNORED
 #define look_at_intent(intents, counts) STEP(owned = (occupied[k] && intents[k] == t))
@@ -400,13 +401,13 @@ inline pop() {
 #define look_at_intent(intents, counts) STEP(owned = (occupied[k] && intents[k] == t))
 #endif
 
-#define look_for_owner(intents, counts) \
+#define find_owner(intents, counts) \
     owned = false; \
     k = 0; \
     do \
     :: k < ENTRIES && !owned -> \
         if \
-        :: k != me && k != i -> \
+        :: k != self && k != i -> \
             look_at_intent(intents, counts); \
             if :: owned -> STEP(owned = alive[k]) :: else fi \
         :: else \
@@ -422,9 +423,9 @@ inline pop() {
 #else
 #ifdef MUTANT_INTENTS_FIRST
 #define look_after(intents, counts) skip
-#define look_before(intents, counts) look_for_owner(intents, counts)
+#define look_before(intents, counts) find_owner(intents, counts)
 #else
-#define look_after(intents, counts) look_for_owner(intents, counts)
+#define look_after(intents, counts) find_owner(intents, counts)
 #define look_before(intents, counts) skip
 #endif
 #endif
@@ -435,12 +436,12 @@ inline pop() {
 #define read_again() skip
 #endif
 
-inline settle_push() {
+inline recover_push() {
     look_before(push_intent, push_count);
     STEP(s = stamp[t % CAP]);
     if
 #ifndef MUTANT_NOT_COUNTED_AGAIN
-    :: s == make_stamp(t, VOID) -> count_disturbance()
+    :: s == make_stamp(t, TOMBSTONE) -> count_irregularity()
 #endif
     :: s == make_stamp(t, FREE) ->
         STEP(won = (tail > t));
@@ -450,9 +451,9 @@ inline settle_push() {
             if
             :: !owned ->
                 read_again();
-                STEP(won = (stamp[t % CAP] == s); if :: won -> write_stamp(t, make_stamp(t, VOID)) :: else fi);
-                if :: won -> count_disturbance() :: else fi
-            :: else -> settled = false
+                STEP(won = (stamp[t % CAP] == s); if :: won -> write_stamp(t, make_stamp(t, TOMBSTONE)) :: else fi);
+                if :: won -> count_irregularity() :: else fi
+            :: else -> resolved = false
             fi
         :: else
         fi
@@ -461,14 +462,14 @@ inline settle_push() {
     atomic { owned = false; won = false; s = 0 }
 }
 
-inline settle_pop() {
+inline recover_pop() {
     look_before(pop_intent, pop_count);
     STEP(s = stamp[t % CAP]);
     if
 #ifndef MUTANT_NOT_COUNTED_AGAIN
-    :: lap_of(s) == t / CAP && is_orphan(state_of(s)) -> count_disturbance()
+    :: lap_of(s) == t / CAP && is_orphan(state_of(s)) -> count_irregularity()
 #endif
-    :: lap_of(s) == t / CAP && (state_of(s) == FULL || state_of(s) == VOID || is_retaken(state_of(s))) ->
+    :: lap_of(s) == t / CAP && (state_of(s) == FULL || state_of(s) == TOMBSTONE || is_retaken(state_of(s))) ->
         STEP(won = (head > t));
         if
         :: won ->
@@ -477,9 +478,9 @@ inline settle_pop() {
             :: !owned ->
                 read_again();
                 if
-                :: state_of(s) == VOID ->
+                :: state_of(s) == TOMBSTONE ->
                     STEP(if :: stamp[t % CAP] == s -> write_stamp(t, make_stamp(t + CAP, FREE)) :: else fi)
-                :: state_of(s) != VOID && MAX_DEATHS != 0 && deaths_of(state_of(s)) + 1 >= MAX_DEATHS ->
+                :: state_of(s) != TOMBSTONE && MAX_DEATHS != 0 && deaths_of(state_of(s)) + 1 >= MAX_DEATHS ->
                     STEP(k = payload[t % CAP]);
                     STEP(if
                          :: stamp[t % CAP] == s ->
@@ -495,9 +496,9 @@ inline settle_pop() {
                          :: won -> write_stamp(t, make_stamp(t, (deaths_of(state_of(s)) + 1) * DEATH))
                          :: else
                          fi);
-                    if :: won -> count_disturbance() :: else fi
+                    if :: won -> count_irregularity() :: else fi
                 fi
-            :: else -> settled = false
+            :: else -> resolved = false
             fi
         :: else
         fi
@@ -510,7 +511,7 @@ inline recover() {
 #ifdef MUTANT_ORPHAN_BACK_TO_FULL
     STEP(won = true);
 #else
-    STEP(if :: recovery_lock == NOBODY -> recovery_lock = me; won = true :: else -> won = false fi);
+    STEP(if :: recovery_lock == NOBODY -> recovery_lock = self; won = true :: else -> won = false fi);
 #endif
     if
     :: won ->
@@ -519,31 +520,31 @@ inline recover() {
         do
         :: i < ENTRIES ->
             if
-            :: i != me ->
+            :: i != self ->
                 STEP(owned = (occupied[i] && !alive[i]));
                 if
                 :: owned ->
                     owned = false;
-                    settled = true;
-#ifdef MUTANT_REAPED_EARLY
+                    resolved = true;
+#ifdef MUTANT_REMOVED_EARLY
                     STEP(occupied[i] = false);
 #endif
                     t = push_intent[i];  // of the dead: it does not change
-                    if :: t != NONE -> settle_push() :: else fi;
+                    if :: t != NONE -> recover_push() :: else fi;
 #ifdef BATCHES
                     t = push_intent[i] + 1;
-                    if :: push_intent[i] != NONE && push_count[i] == 2 -> settle_push() :: else fi;
+                    if :: push_intent[i] != NONE && push_count[i] == 2 -> recover_push() :: else fi;
 #endif
                     t = pop_intent[i];
-                    if :: t != NONE -> settle_pop() :: else fi;
+                    if :: t != NONE -> recover_pop() :: else fi;
 #ifdef BATCHES
                     t = pop_intent[i] + 1;
-                    if :: pop_intent[i] != NONE && pop_count[i] == 2 -> settle_pop() :: else fi;
+                    if :: pop_intent[i] != NONE && pop_count[i] == 2 -> recover_pop() :: else fi;
 #endif
-#ifndef MUTANT_REAPED_EARLY
-                    if :: settled -> STEP(occupied[i] = false) :: else fi;
+#ifndef MUTANT_REMOVED_EARLY
+                    if :: resolved -> STEP(occupied[i] = false) :: else fi;
 #endif
-                    settled = false
+                    resolved = false
                 :: else
                 fi
             :: else
@@ -554,19 +555,19 @@ inline recover() {
         i = NOBODY;
         STEP(counted = tail);
         STEP(t = head);
-        settle_push();
+        recover_push();
         if
         :: counted >= CAP ->
             t = counted - CAP;
-            settle_push();
-            settle_pop()
+            recover_push();
+            recover_pop()
         :: else
         fi;
         counted = 0;
 #ifndef MUTANT_ORPHAN_BACK_TO_FULL
         STEP(recovery_lock = NOBODY);
 #endif
-        atomic { t = 0; i = 0; settled = false }
+        atomic { t = 0; i = 0; resolved = false }
     :: else
     fi
 }
@@ -575,7 +576,7 @@ inline recover() {
 
 #ifdef BATCHES
 #define batch_locals byte size = 1; byte first
-#define reset_counts() push_count[me] = 1; pop_count[me] = 1
+#define reset_counts() push_count[self] = 1; pop_count[self] = 1
 #else
 #define batch_locals skip
 #define reset_counts() skip
@@ -583,17 +584,17 @@ inline recover() {
 
 #define die() \
     crashes--; \
-    alive[me] = false; \
-    if :: recovery_lock == me -> recovery_lock = NOBODY :: else fi
+    alive[self] = false; \
+    if :: recovery_lock == self -> recovery_lock = NOBODY :: else fi
 
-proctype producer(byte me) {
+proctype producer(byte self) {
     byte t, s, result, n;
     bool won, shut;
     batch_locals;
 again:
     do
     :: n < MESSAGES ->
-        push(me * MESSAGES + n, n + 1 < MESSAGES);
+        push(self * MESSAGES + n, n + 1 < MESSAGES);
         if
         :: result == OK || result == THREW -> n = n + size
         :: result == IS_CLOSED -> break
@@ -603,20 +604,23 @@ again:
     :: n == MESSAGES -> break
     :: atomic { true -> break }  // enough
     od;
-    atomic { idle[me] = true; result = 0; n = 0; goto end }
+    atomic { idle[self] = true; result = 0; n = 0; goto end }
 dead:
     atomic { die(); t = 0; s = 0; won = false; shut = false; result = 0;
-             if :: n + size <= MESSAGES -> n = n + size :: else -> n = MESSAGES fi; forget_batch(); if :: rebirths == 0 -> n = 0 :: else fi };
+             if :: n + size <= MESSAGES -> n = n + size :: else -> n = MESSAGES fi;
+             forget_batch();
+             if :: rebirths == 0 -> n = 0 :: else fi };
 end_dead:
-    atomic { rebirths > 0 && !alive[me] && !occupied[me] ->
-             rebirths--; push_intent[me] = NONE; pop_intent[me] = NONE; reset_counts(); alive[me] = true; occupied[me] = true; goto again };
+    atomic { rebirths > 0 && !alive[self] && !occupied[self] ->
+             rebirths--; push_intent[self] = NONE; pop_intent[self] = NONE; reset_counts();
+             alive[self] = true; occupied[self] = true; goto again };
 end:
     skip
 }
 
-proctype consumer(byte me) {
+proctype consumer(byte self) {
     byte t, s, result, k, got, counted;
-    bool won, shut, calm;
+    bool won, shut, in_order;
     batch_locals;
 again:
     do
@@ -640,35 +644,36 @@ again:
         }
     :: atomic { true -> break }
     od;
-    atomic { idle[me] = true; goto end }
+    atomic { idle[self] = true; goto end }
 dead:
     atomic {
         // Did it die with a message in its hands?
         if
-        :: won && pop_intent[me] != NONE && pop_intent[me] == t && stamp[t % CAP] == s &&
+        :: won && pop_intent[self] != NONE && pop_intent[self] == t && stamp[t % CAP] == s &&
            (state_of(s) == FULL || is_retaken(state_of(s))) -> died[payload[t % CAP]]++
         :: else
         fi;
-        die(); t = 0; s = 0; won = false; shut = false; result = 0; k = 0; got = 0; calm = false; counted = 0;
+        die(); t = 0; s = 0; won = false; shut = false; result = 0; k = 0; got = 0; in_order = false; counted = 0;
         forget_batch() };
 end_dead:
-    atomic { rebirths > 0 && !alive[me] && !occupied[me] ->
-             rebirths--; push_intent[me] = NONE; pop_intent[me] = NONE; reset_counts(); alive[me] = true; occupied[me] = true; goto again };
+    atomic { rebirths > 0 && !alive[self] && !occupied[self] ->
+             rebirths--; push_intent[self] = NONE; pop_intent[self] = NONE; reset_counts();
+             alive[self] = true; occupied[self] = true; goto again };
 end:
     skip
 }
 
-proctype recoverer(byte me) {
+proctype recoverer(byte self) {
     byte t, s, i, k, counted, n;
-    bool won, owned, settled;
+    bool won, owned, resolved;
     batch_locals;
     do
     :: n < RECOVERIES -> recover(); n++
     :: atomic { true -> break }
     od;
-    atomic { idle[me] = true; n = 0; goto end };
+    atomic { idle[self] = true; n = 0; goto end };
 dead:
-    atomic { die(); t = 0; s = 0; i = 0; k = 0; counted = 0; n = 0; won = false; owned = false; settled = false };
+    atomic { die(); t = 0; s = 0; i = 0; k = 0; counted = 0; n = 0; won = false; owned = false; resolved = false };
 end:
     skip
 }
@@ -680,7 +685,7 @@ proctype closer() { closed = true }
 // Comes when all others are dead or idle: nothing may be stuck, and nothing lost.
 inline drain() {
     do
-    :: pop(); assert(result != BUSY); if :: result == IS_EMPTY || result == IS_CLOSED -> break :: else fi
+    :: pop(); assert(result != IN_PROGRESS); if :: result == IS_EMPTY || result == IS_CLOSED -> break :: else fi
     od;
     i = 0;
     do
@@ -693,7 +698,7 @@ inline drain() {
 inline fill() {
     do
     :: push(n, false);
-       assert(result != BUSY);
+       assert(result != IN_PROGRESS);
        if
        :: result == OK -> n++; room++
        :: result == IS_FULL || result == IS_CLOSED -> break
@@ -703,9 +708,9 @@ inline fill() {
 }
 
 active proctype last() {
-    byte me = LAST;
+    byte self = LAST;
     byte t, s, i, k, n, counted, got, result, room;
-    bool won, shut, calm, owned, settled;
+    bool won, shut, in_order, owned, resolved;
     batch_locals;
     atomic {
 #ifdef PREFILLED

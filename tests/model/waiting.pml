@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Sleeping and waking: two producers push one message each, two consumers wait for them by the protocol of waiting.hpp. One of the two
-// consumers takes one message, or gives up when its time is over, and leaves; the other one stays. Nobody dies, so nobody may be left
-// asleep while there is a message: the end, when nothing more can happen, is looked at. Each access to shared memory is one step.
+// Sleeping and waking: two producers push one message each, two consumers wait for them by the protocol of
+// wait_word.hpp. One of the two consumers takes one message, or gives up when its time is over, and leaves; the other
+// one stays. Nobody dies, so no consumer may be left asleep while there is a message: that is checked at the end, when
+// nothing more can happen. Each access to shared memory is one step.
 
 #define PRODUCERS 2
 
@@ -13,7 +14,7 @@ bool asleep = false;         // the wait word: the flag,
 byte epoch = 0;              // and what changes with it
 bool sleeps[2];              // what the kernel knows
 
-// Wakes all, if there was somebody: first the word, then those who sleep.
+// Wakes all, if there was a sleeper: first the word, then the sleepers.
 inline wake(was_asleep) {
     if
     :: !was_asleep -> skip
@@ -24,7 +25,7 @@ inline wake(was_asleep) {
 #ifdef MUTANT_KEEPS_THE_EPOCH
         asleep = false;
 #else
-        atomic {  // a compare-and-swap; done by somebody else, if `asleep` is gone
+        atomic {  // a compare-and-swap; another waker has done it, if `asleep` is gone
             if
             :: asleep -> asleep = false; epoch++
             :: else -> skip
@@ -51,7 +52,7 @@ active [PRODUCERS] proctype producer() {
     wake(was_asleep)
 }
 
-proctype consumer(bit me; bool leaves) {
+proctype consumer(bit self; bool leaves) {
     byte value;
     bool nothing;
     bool popped;
@@ -76,18 +77,18 @@ again:
     nothing = head == tail;
 #endif
     if
-    :: !nothing && leaves -> goto done  // somebody is in the middle of a push, and the time is over
+    :: !nothing && leaves -> goto done  // a producer is in the middle of a push, and the time is over
     :: !nothing -> (head == tail || published[head]) -> goto again  // it waits for that one
     :: else -> skip
     fi
     atomic {  // sleeps, if the word is still the same
         if
-        :: asleep && epoch == value -> sleeps[me] = true
+        :: asleep && epoch == value -> sleeps[self] = true
         :: else -> skip
         fi
     }
 end:
-    !sleeps[me] -> goto again;
+    !sleeps[self] -> goto again;
 done:
     skip
 }
