@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// A word with the interface of std::atomic<std::uint64_t>, on an atomic of relacy's. Three things that the C++ memory model
-// allows and relacy leaves out are added where the scheduler is the random one:
+// A word with the interface of std::atomic<std::uint64_t>, on an atomic of relacy's. Three things that the C++ memory
+// model allows and relacy leaves out are added where the scheduler is the random one:
 //   a compare-and-swap may fail on an old value, as any load may see one;
 //   a store may become visible only after later operations of its thread, up to the next one that is a release;
 //   a thread may be killed before any of its operations (`run_until_killed`).
@@ -142,21 +142,21 @@ inline void simulated_thread::reset() {
 }
 
 inline std::uint64_t word::load(std::memory_order order, where at) const {
-    auto& me = simulated_thread::current();
-    me.step();
-    me.before(*this, false);
+    auto& thread = simulated_thread::current();
+    thread.step();
+    thread.before(*this, false);
     return value_.load(relacys(order), debug_info(at));
 }
 
 inline void word::store(std::uint64_t desired, std::memory_order order, where at) {
-    auto& me = simulated_thread::current();
-    me.step();
-    me.before(*this, releases(order));
-    if (me.delayed == nullptr && order != std::memory_order_seq_cst && sometimes(4)) {
-        me.delayed = this;
-        me.value = desired;
-        me.order = order;
-        me.at = at;
+    auto& thread = simulated_thread::current();
+    thread.step();
+    thread.before(*this, releases(order));
+    if (thread.delayed == nullptr && order != std::memory_order_seq_cst && sometimes(4)) {
+        thread.delayed = this;
+        thread.value = desired;
+        thread.order = order;
+        thread.at = at;
         return;
     }
     value_.store(desired, relacys(order), debug_info(at));
@@ -164,9 +164,9 @@ inline void word::store(std::uint64_t desired, std::memory_order order, where at
 
 inline bool word::compare_exchange_strong(std::uint64_t& expected, std::uint64_t desired, std::memory_order success,
                                           std::memory_order failure, where at) {
-    auto& me = simulated_thread::current();
-    me.step();
-    me.before(*this, releases(success));
+    auto& thread = simulated_thread::current();
+    thread.step();
+    thread.before(*this, releases(success));
     if (sometimes(4)) {
         const std::uint64_t old = value_.load(relacys(failure), debug_info(at));
         if (old != expected) {
@@ -184,24 +184,24 @@ inline bool word::compare_exchange_strong(std::uint64_t& expected, std::uint64_t
 }
 
 inline std::uint64_t word::fetch_add(std::uint64_t change, std::memory_order order, where at) {
-    auto& me = simulated_thread::current();
-    me.step();
-    me.before(*this, releases(order));
+    auto& thread = simulated_thread::current();
+    thread.step();
+    thread.before(*this, releases(order));
     return value_.fetch_add(change, relacys(order), debug_info(at));
 }
 
 inline std::uint64_t word::fetch_or(std::uint64_t bits, std::memory_order order, where at) {
-    auto& me = simulated_thread::current();
-    me.step();
-    me.before(*this, releases(order));
+    auto& thread = simulated_thread::current();
+    thread.step();
+    thread.before(*this, releases(order));
     return value_.fetch_or(bits, relacys(order), debug_info(at));
 }
 
-/// What `os::full_barrier` is.
+/// A full barrier.
 inline void full_barrier(const where& at = where::current()) {
-    auto& me = simulated_thread::current();
-    me.step();
-    me.flush();
+    auto& thread = simulated_thread::current();
+    thread.step();
+    thread.flush();
     rl::atomic_thread_fence(rl::mo_seq_cst, debug_info(at));
 }
 
@@ -216,12 +216,12 @@ inline void yield(const where& at) {
 /// \return  whether it came to its end
 template <class Body>
 [[gnu::noinline]] bool run_until_killed(unsigned n, const Body& body) {
-    auto& me = simulated_thread::current();
-    me.steps_left = n;
-    const bool alive = setjmp(me.killed) == 0;
+    auto& thread = simulated_thread::current();
+    thread.steps_left = n;
+    const bool alive = setjmp(thread.killed) == 0;
     if (alive) body();
-    me.steps_left = 0;
-    me.flush();  // what it has stored is stored
+    thread.steps_left = 0;
+    thread.flush();  // what it has stored is stored
     return alive;
 }
 

@@ -27,7 +27,7 @@ public:
         RL_ASSERT(number == parts_[1](debug_info(at)).load());
         return number;
     }
-    /// A copy that is thrown away if it was made while somebody wrote, which relacy is not to report.
+    /// A copy that is thrown away if it was made while a producer wrote, which relacy is not to report.
     [[nodiscard]] std::array<std::uint64_t, 2> copy() const { return bytes_; }
     static void* bytes(plain_element& element) { return &element; }
 
@@ -36,8 +36,9 @@ private:
     std::array<std::uint64_t, 2> bytes_{};
 };
 
-/// Likewise, in words that are read while somebody may overwrite them, as a peek does. The loads are those of the copy in
-/// ring.hpp. The stores are releases, which stands for a machine on which all see stores in one order.
+/// A message in two words that are read while a producer may overwrite them, as a peek does. The loads are those of the
+/// copy in ring_state.hpp [K2]. The stores are releases, which stands for a machine on which all see stores in one
+/// order.
 class shared_element {
 public:
     void fill(std::uint64_t number) {
@@ -85,7 +86,8 @@ struct participant {
     announced_word pop_count{1};
 };
 
-/// The table, as recovery sees it, and the kernel's locks: one for each entry, and behind them the one that recovery takes.
+/// The table, as recovery sees it, and the kernel's locks: one for each entry, and behind them the one that recovery
+/// takes.
 template <std::uint32_t Count>
 class participants {
 public:
@@ -99,15 +101,15 @@ public:
     participant& operator[](std::uint32_t i) const { return entries_[i]; }
     static void give_up_roles(std::uint32_t /*i*/) {}
 
-    // A lock that is got shows what was done by those who had it. One that can't be got shows nothing.
+    // A lock that is got shows what its earlier holders did. One that can't be got shows nothing.
     bool try_lock(std::uint32_t i, const where& at = where::current()) const {
         simulated_thread::current().step();
         std::uint64_t nobody = 0;
-        if (!locked_[i].compare_exchange_strong(nobody, me(), rl::mo_acquire, debug_info(at), rl::mo_relaxed,
+        if (!locked_[i].compare_exchange_strong(nobody, this_thread(), rl::mo_acquire, debug_info(at), rl::mo_relaxed,
                                                 debug_info(at))) {
             return false;
         }
-        owner_[i] = me();
+        owner_[i] = this_thread();
         return true;
     }
     void unlock(std::uint32_t i, const where& at = where::current()) const {
@@ -139,15 +141,15 @@ public:
     }
 
     /// What the kernel does when one of relacy's threads is gone.
-    void bury(const where& at = where::current()) const {
+    void die(const where& at = where::current()) const {
         simulated_thread::current().flush();
         for (std::uint32_t i = 0; i <= Count; ++i) {
-            if (owner_[i] == me()) drop(i, at);
+            if (owner_[i] == this_thread()) drop(i, at);
         }
     }
 
 private:
-    static std::uint64_t me() { return rl::thread_index() + 1; }
+    static std::uint64_t this_thread() { return rl::thread_index() + 1; }
 
     void drop(std::uint32_t i, const where& at) const {
         simulated_thread::current().flush();
@@ -208,8 +210,8 @@ private:
     shared_words<Capacity, Element>* shared_;
 };
 
-/// A ring of numbers, each of which is to come out once, and an account of them. The account is not relacy's: it follows the
-/// order in which relacy runs things.
+/// A ring of numbers, each of which is to come out once, and an account of them. The account is not relacy's: it
+/// follows the order in which relacy runs things.
 template <std::uint64_t Capacity, class Element = plain_element>
 class number_ring {
 public:
@@ -220,58 +222,58 @@ public:
 
     explicit number_ring(promisqs::detail::single_roles roles = {}) : ring(memory_type(shared), Capacity, roles) {}
 
-    [[nodiscard]] Element& element(const claim& mine) const {
-        return ring.memory().element(ring.space().index(mine.ticket));
+    [[nodiscard]] Element& element(const claim& made) const {
+        return ring.memory().element(ring.space().index(made.ticket));
     }
 
     /// One attempt.
-    outcome push(participant& who, std::uint64_t number) {
-        claim mine;
-        if (!ring.claim_push(who, mine)) return honest(ring.resolve_push(who));
-        element(mine).fill(number);
-        ring.publish(mine);
+    outcome push(participant& self, std::uint64_t number) {
+        claim made;
+        if (!ring.claim_push(self, made)) return honest(ring.resolve_push(self));
+        element(made).fill(number);
+        ring.publish(made);
         ++pushed[number];
         return outcome::ok;
     }
-    outcome pop(participant& who, std::uint64_t& number) {
-        claim mine;
-        const outcome result = take(who, mine);
+    outcome pop(participant& self, std::uint64_t& number) {
+        claim made;
+        const outcome result = take(self, made);
         if (result != outcome::ok) return result;
-        number = element(mine).use();
-        ring.release(mine);
+        number = element(made).use();
+        ring.release(made);
         delivered(number);
         return outcome::ok;
     }
-    outcome take(participant& who, claim& mine) {
-        return ring.claim_pop(who, mine) ? outcome::ok : honest(ring.claim_otherwise(who, mine));
+    outcome take(participant& self, claim& made) {
+        return ring.claim_pop(self, made) ? outcome::ok : honest(ring.claim_otherwise(self, made));
     }
     /// Two, by one claim; or none.
-    bool push_two(participant& who, std::uint64_t number) {
+    bool push_two(participant& self, std::uint64_t number) {
         std::uint64_t done = 0;
         auto count = [&] {  // at the end both are published
             if (std::exchange(done, 0) == 2) ++pushed[number], ++pushed[number + 1];
         };
-        who.push_count.before_store(count);
+        self.push_count.before_store(count);
         const auto fill = [&](void* slot, std::uint64_t i) {
             static_cast<Element*>(slot)->fill(number + i);
             done = i + 1;
         };
-        const bool all = ring.push_some_if_ready(who, 2, 2, fill) == 2;
-        who.push_count.tell_nobody();
+        const bool all = ring.push_some_if_ready(self, 2, 2, fill) == 2;
+        self.push_count.tell_nobody();
         return all;
     }
     /// Up to two, by one claim.
-    std::uint64_t pop_two(participant& who) {
+    std::uint64_t pop_two(participant& self) {
         std::uint64_t in_hand = 0;
         auto hand_over = [&] {  // the one before has been released
             if (in_hand != 0) delivered(std::exchange(in_hand, 0));
         };
-        who.pop_count.before_store(hand_over);
-        const std::uint64_t done = ring.pop_some_if_ready(who, 2, [&](const void* slot, std::uint64_t /*i*/) {
+        self.pop_count.before_store(hand_over);
+        const std::uint64_t done = ring.pop_some_if_ready(self, 2, [&](const void* slot, std::uint64_t /*i*/) {
             hand_over();
             in_hand = static_cast<const Element*>(slot)->use();
         });
-        who.pop_count.tell_nobody();
+        self.pop_count.tell_nobody();
         return done;
     }
     void delivered(std::uint64_t number) {
@@ -281,17 +283,17 @@ public:
         ++total;
     }
 
-    void push_for_sure(participant& who, std::uint64_t number) {
-        while (push(who, number) != outcome::ok) yield();
+    void push_for_sure(participant& self, std::uint64_t number) {
+        while (push(self, number) != outcome::ok) yield();
     }
 
     /// When all is done: everything that was pushed comes out once, and every slot can be used again.
-    void drain(participant& who) {
+    void drain(participant& self) {
         std::uint64_t number = 0;
         const std::uint64_t size = ring.size();
         const std::uint64_t before = total;
         for (outcome result = outcome::ok; result != outcome::empty && result != outcome::closed;) {
-            result = pop(who, number);
+            result = pop(self, number);
             RL_ASSERT(result != outcome::in_progress);
         }
         RL_ASSERT(total == before + size);
@@ -299,10 +301,10 @@ public:
         RL_ASSERT(ring.in_order() && ring.empty() && !ring.full());
         if (ring.closed()) return;
         for (std::uint64_t lap = 0; lap < 2; ++lap) {
-            for (std::uint64_t i = 0; i < Capacity; ++i) RL_ASSERT(push(who, most_numbers - 1) == outcome::ok);
+            for (std::uint64_t i = 0; i < Capacity; ++i) RL_ASSERT(push(self, most_numbers - 1) == outcome::ok);
             for (std::uint64_t i = 0; i < Capacity; ++i) {
                 popped[most_numbers - 1] = 0;
-                RL_ASSERT(pop(who, number) == outcome::ok);
+                RL_ASSERT(pop(self, number) == outcome::ok);
             }
         }
     }

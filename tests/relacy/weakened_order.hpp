@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// In the copies of the headers that `weaken` makes, every memory order is wrapped in `order_at`, so that one program can be
-// told, each time that it runs, which of them to weaken.
+// In the copies of the headers that `weaken` makes, every memory order is wrapped in `order_at`, so that one program
+// can be told, each time that it runs, which of them to weaken.
 
 #include <array>
 #include <atomic>
