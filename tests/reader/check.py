@@ -58,7 +58,7 @@ def check_queue(name: str, pid: int) -> None:
                 "element_alignment": 8, "capacity": 5, "slot_stride": 128, "payload_offset": 8,
                 "participants_offset": 1152, "participant_count": 3, "participant_stride": 128, "schema_offset": 1536,
                 "schema_size": len(schema_text), "slots_offset": 1664, "segment_size": 1664 + 5 * 128,
-                "creator_pid": pid, "max_deaths": 3, "single_sides": 0}
+                "creator_pid": pid, "max_deaths": 3, "single_roles": 0}
     expect("header", {field: header[field] for field in expected}, expected)
     expect("schema text", seen["schema"]["text"], schema_text)
     expect("schema fingerprint", header["schema_fingerprint"], seen["schema"]["fingerprint"])
@@ -105,7 +105,8 @@ def check_refusals(whole: bytes, folder: str) -> None:
         ("schema text", 88, "<Q", len(schema_text) - 1), ("schema fingerprint", 96, "<Q", 1),
         ("schema fingerprint", 1536 + schema_text.index("f32"), "3s", b"u32"),
         ("schema text", 1536 + schema_text.index("{"), "s", b"("), ("name fingerprint", 104, "<Q", 1),
-        ("segment size", 112, "<Q", 2296), ("max deaths", 132, "<I", 8), ("single sides", 136, "<I", 4), ("tail", 256, "<Q", 1 << 8 | 5), ("tail", 256, "<Q", 3),
+        ("segment size", 112, "<Q", 2296), ("max deaths", 132, "<I", 8), ("single roles", 136, "<I", 4),
+        ("tail", 256, "<Q", 1 << 8 | 5), ("tail", 256, "<Q", 3),
         ("tail", 256, "<Q", 2 << 8), ("head", 384, "<Q", 0xFF), ("tail", 384, "<Q", 1 << 8 | 4)]
     for field, offset, layout, value in cases:
         check(field, changed(offset, layout, value))
@@ -124,9 +125,10 @@ def check_refusals(whole: bytes, folder: str) -> None:
     if seen:
         expect("closed, after it was closed", seen["closed"], True)
         expect("tail, after it was closed", seen["tail"], place(259, 1, 3))
-        expect("returned, after two deaths", [(one["ticket"], one["state"]) for one in seen["returned"]], [(3, "orphan")])
+        returned = [(one["ticket"], one["state"]) for one in seen["returned"]]
+        expect("returned, after two deaths", returned, [(3, "orphan")])
 
-    # Nobody holds a lock on a copy; a void slot is no damage, and neither is one that its producer is still filling.
+    # Nobody holds a lock on a copy; a tombstone is no damage, and neither is one that its producer is still filling.
     path = os.path.join(folder, "copy")
     slot, stamps = 1664, [1 << 8 | 2, 1 << 8, 2 << 8]
     copy = bytearray(whole)
@@ -138,7 +140,7 @@ def check_refusals(whole: bytes, folder: str) -> None:
     if seen:
         expect("locks of a copy", seen["locks"], {"initialising": False, "users": False})
         expect("participants of a copy", [one["lock_held"] for one in seen["participants"]], [False, False])
-        expect("states", [one["state"] for one in seen["messages"]], ["full", "void", "being pushed", "gone"])
+        expect("states", [one["state"] for one in seen["messages"]], ["full", "tombstone", "being pushed", "gone"])
         expect("values", [one.get("value") for one in seen["messages"]], [order(4), None, None, None])
 
 

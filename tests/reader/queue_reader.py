@@ -21,11 +21,11 @@ from typing import Any, Callable, Dict, List, NamedTuple, NoReturn, Tuple
 header_format = "<8sII7QII6QIII"
 header_names = """magic layout_version lifetime element_size element_alignment capacity slot_stride payload_offset
     slots_offset participants_offset participant_count participant_stride schema_offset schema_size schema_fingerprint
-    name_fingerprint segment_size created_at creator_pid max_deaths single_sides""".split()
+    name_fingerprint segment_size created_at creator_pid max_deaths single_roles""".split()
 tail_at, head_at, participants_at, participant_stride = 256, 384, 1152, 128
 lock_initialising, lock_users, lock_participants = 2**48, 2**48 + 1, 2**48 + 16
 no_ticket = 2**64 - 1
-states = {0: "being pushed", 1: "full", 2: "void"}
+states = {0: "being pushed", 1: "full", 2: "tombstone"}
 
 
 def state_name(state: int) -> str:
@@ -183,7 +183,7 @@ def check_header(header: Dict[str, Any], object_size: int) -> None:
     check("segment_size", end, end, " by slots offset, capacity and slot stride")
     check("segment_size", 1, min(2**47, object_size), ": no more than the object has")
     check("max_deaths", 0, 7)
-    check("single_sides", 0, 3)
+    check("single_roles", 0, 3)
 
 
 class queue_reader:
@@ -267,7 +267,7 @@ class queue_reader:
         return [one for one in found if one["state"] in ("orphan", "retaken")]
 
     def participants(self) -> List[Dict[str, Any]]:
-        """The entries that are taken, or whose lock is held: somebody is about to take or to give back."""
+        """The entries that are taken, or whose lock is held: a thread is about to take or to give back such a one."""
         result = []
         for entry in range(self.header["participant_count"]):
             occupied, pid, tid, push, pop = struct.unpack_from(

@@ -42,16 +42,16 @@ public:
         for (std::uint32_t i = 0; i < count_; ++i) {
             layout::participant& entry = entries_[i];
             // An occupied entry's lock is not touched: it may be one of ours, and unlocking it would give it up.
-            // [E1] acquire, pairs with [E4]: the entry's last owner is done with it. Relaxed would let our first stores
+            // [A1] acquire, pairs with [A4]: the entry's last owner is done with it. Relaxed would let our first stores
             // come before that owner's last ones.
             if (entry.occupied.load(std::memory_order_acquire) != 0 || !locks.try_lock(i)) continue;
-            // [E2] acquire, as [E1]: a participant may have come and died in between.
+            // [A2] acquire, as [A1]: a participant may have come and died in between.
             if (entry.occupied.load(std::memory_order_acquire) != 0) {
                 locks.unlock(i);
                 continue;
             }
             fill(entry, identity);
-            // [E3] release, pairs with [E5]: statistics that see the entry occupied do not see an earlier owner's
+            // [A3] release, pairs with [A5]: statistics that see the entry occupied do not see an earlier owner's
             // intents. Relaxed would show them. Recovery does not need it: it goes by the entry's lock, and by the
             // claims [R1], [R2] and [R3].
             entry.occupied.store(1, std::memory_order_release);
@@ -66,7 +66,7 @@ public:
     template <class Locks>
     void leave(Locks& locks, layout::participant& entry) const noexcept {
         give_up_roles(index_of(entry));
-        // [E4] release, pairs with [E1] and [E2]: our last stores come before the next owner's first. Relaxed would let
+        // [A4] release, pairs with [A1] and [A2]: our last stores come before the next owner's first. Relaxed would let
         // them come after.
         entry.occupied.store(0, std::memory_order_release);
         locks.unlock(index_of(entry));

@@ -198,7 +198,7 @@ private:
     template <class Participant>
     [[gnu::__always_inline__]] bool announce_and_advance_tail(const Memory& memory, Participant& self,
                                                               std::uint64_t ticket, std::uint64_t after) const {
-        // [P2] release, pairs with [R4]: a recovery that reads this ticket here sees that our previous push is
+        // [P2] release, pairs with [R4] and [Q3]: a recovery that reads this ticket here sees that our previous push is
         // published. Relaxed would let it find that push's slot free and nobody's, and make a tombstone of it.
         self.push_intent.store(ticket, std::memory_order_release);
         if (advance_tail(memory, ticket, after)) [[likely]]
