@@ -88,7 +88,7 @@ static_assert(offsetof(header, fields.zero) == 140);
 static_assert(offsetof(header, zero) == 144);
 static_assert(sizeof(header) == 256);
 
-/// A position at which one side was found waiting for somebody in the middle of an operation. For people.
+/// A position at which all participants of one role were found waiting for an operation of the other. For people.
 struct stall_note {
     std::atomic<std::uint64_t> position;  // the number of its message, counted from 0, plus 1; 0: none
     std::atomic<std::uint64_t> since;     // when it was first found: nanoseconds of the steady clock
