@@ -61,8 +61,4 @@ private:
     bool full_barriers_ = false;
 };
 
-/// \deprecated  the old name
-template <class Stride>
-using slots = slot_array<Stride>;
-
 }  // namespace promisqs::detail

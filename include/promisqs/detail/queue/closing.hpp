@@ -17,7 +17,7 @@
 namespace promisqs::detail {
 
 /// A ring whose element type is not known.
-using untyped_ring = ring<slots<runtime_stride>>;
+using untyped_ring = ring<slot_array<runtime_stride>>;
 
 /// Closes a queue, and tells when it is closed for good.
 ///

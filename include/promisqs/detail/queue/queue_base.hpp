@@ -122,8 +122,8 @@ public:
 protected:
     /// Where a ring of known stride finds its words and slots.
     template <class Stride>
-    [[nodiscard]] slots<Stride> typed_slots() const noexcept {
-        slots<Stride> result(*counters_, first_slot_);
+    [[nodiscard]] slot_array<Stride> typed_slots() const noexcept {
+        slot_array<Stride> result(*counters_, first_slot_);
         if (full_barriers_) result.use_full_barriers();
         return result;
     }

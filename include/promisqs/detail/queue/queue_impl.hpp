@@ -130,7 +130,7 @@ private:
         wake_producers(ring_.memory());
     }
 
-    detail::ring<slots<stride>> ring_;
+    detail::ring<slot_array<stride>> ring_;
 };
 
 }  // namespace promisqs::detail

@@ -34,8 +34,8 @@ namespace promisqs::detail {
 
 inline untyped_ring ring_of(const segment& object, const checked_header& header, bool full_barriers = false) noexcept {
     const layout::plan& plan = header.plan;
-    slots<runtime_stride> memory(object.counters(), object.at<std::byte>(plan.slots_offset),
-                                 {plan.slot_stride, plan.payload_offset});
+    slot_array<runtime_stride> memory(object.counters(), object.at<std::byte>(plan.slots_offset),
+                                      {plan.slot_stride, plan.payload_offset});
     if (full_barriers) memory.use_full_barriers();
     return {memory, header.capacity, single_roles::of_bits(header.single_roles)};
 }
