@@ -242,7 +242,7 @@ struct one_of_two_sees_the_other : suite<one_of_two_sees_the_other<Single>, 2> {
     one_of_two_sees_the_other() {
         if (what == push || what == close) return;
         RL_ASSERT(numbers.push(self, 1) == outcome::ok);
-        if (what == pop) return;
+        if (what == pop || what == close_while_full) return;
         RL_ASSERT(numbers.take(self, made) == outcome::ok);
         if (what == pop_again) RL_ASSERT(numbers.ring.requeue(self, made));
     }
@@ -265,17 +265,19 @@ struct one_of_two_sees_the_other : suite<one_of_two_sees_the_other<Single>, 2> {
             while (numbers.take(self, made) != outcome::ok) yield();
         }
         if (what == requeue) RL_ASSERT(numbers.ring.requeue(self, made));
-        if (what == close) numbers.ring.close();
+        if (what == close || what == close_while_full) numbers.ring.close();
     }
     bool look() {
         claim found;
-        if (what == pop || what == pop_again) return numbers.ring.resolve_push(other) != outcome::full;
+        if (what == pop || what == pop_again || what == close_while_full) {
+            return numbers.ring.resolve_push(other) != outcome::full;
+        }
         return numbers.ring.claim_otherwise(other, found) != outcome::empty;
     }
     void in_the_end() { RL_ASSERT(sleeper_seen || change_seen); }
 
-    enum { push, pop, pop_again, requeue, close };
-    const unsigned what = any_of(5);
+    enum { push, pop, pop_again, requeue, close, close_while_full };
+    const unsigned what = any_of(6);
     number_ring<1> numbers{promisqs::detail::single_roles{Single, Single}};
     participant self;
     participant other;

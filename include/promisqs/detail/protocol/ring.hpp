@@ -39,10 +39,11 @@ public:
     /// Says why a push was not ready. Frees a tombstone at the head that is in its way.
     template <class Participant>
     [[nodiscard]] outcome resolve_push(Participant& self) const noexcept {
-        // [P0] acquire, pairs with [P3]: of all earlier tickets. The slot's stamp, read next, is not older than what
-        // the claim of this slot in the lap before had seen. Relaxed would make an honest stale read look like
-        // corruption.
-        const std::uint64_t tail = memory_.tail().load(std::memory_order_acquire);
+        // [P0] acquire, in seq_cst, pairs with [P3] and [X2]: of all earlier tickets. The slot's stamp, read next, is
+        // not older than what the claim of this slot in the lap before had seen. Relaxed would make an honest stale
+        // read look like corruption. seq_cst: [W2] and [X2]. Acquire would let a producer that goes to sleep and the
+        // closer miss each other.
+        const std::uint64_t tail = memory_.tail().load(std::memory_order_seq_cst);
         const std::uint64_t ticket = space_.ticket_of(tail);
         if (!space_.valid(ticket)) return outcome::corrupt;
         if (space_.closed(tail)) return outcome::closed;
@@ -126,9 +127,9 @@ public:
 
     /// Lets no more tickets be claimed for a push.
     void close() const noexcept {
-        // [X2] release, in seq_cst, pairs with [X1]: what the closer did before is seen. Relaxed would show the end
-        // before what led to it. seq_cst: [W1] and [C10]. Acq_rel would let the closer and a consumer that goes to
-        // sleep miss each other.
+        // [X2] release, in seq_cst, pairs with [X1] and [P0]: what the closer did before is seen. Relaxed would show
+        // the end before what led to it. seq_cst: [W1], [C10] and [P0]. Acq_rel would let the closer and a participant
+        // that goes to sleep miss each other.
         memory_.tail().fetch_or(space_.closed_bit(), std::memory_order_seq_cst);
     }
 

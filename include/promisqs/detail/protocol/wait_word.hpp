@@ -62,8 +62,8 @@ public:
     ///
     /// \return  the value on which to sleep
     [[nodiscard]] std::uint32_t announce() noexcept {
-        // [W2] seq_cst, pairs with [W1] and [W5]: the sleeper's next look, [P6], [P9], [B10], [B11], [C10] or [D2],
-        // comes after it. Acq_rel would let that look come before, and miss a change whose maker misses this.
+        // [W2] seq_cst, pairs with [W1] and [W5]: the sleeper's next look, [P0], [P6], [P9], [B10], [B11], [C10] or
+        // [D2], comes after it. Acq_rel would let that look come before, and miss a change whose maker misses this.
         return word_.fetch_or(layout::asleep, std::memory_order_seq_cst) | layout::asleep;
     }
 
