@@ -46,6 +46,9 @@ using message_counter = std::uint64_t (*)(const segment& object, const checked_h
            used ? "in use" : "used by nobody", "; open it (open, open_or_create), or remove it first"});
 }
 
+// The functions that follow are not cold, unlike what they call: g++ takes all of a function for cold that has to pass a
+// cold call, and users create a queue and loop over its messages in the same function.
+
 /// Which of the two a call may do: create a queue where there is none, and use one that it finds.
 enum class join_mode { create, open, open_or_create };
 
@@ -57,7 +60,7 @@ enum class join_mode { create, open, open_or_create };
 ///   without progress
 /// \par If killed
 ///   as `try_create`
-[[gnu::cold]] inline joined_segment join_queue(const queue_request& request, join_mode mode, message_counter count) {
+inline joined_segment join_queue(const queue_request& request, join_mode mode, message_counter count) {
     const bool may_create = mode != join_mode::open;
     deadline limit(patience);
     for (;;) {
@@ -76,24 +79,23 @@ enum class join_mode { create, open, open_or_create };
 }
 
 /// Creates a queue's segment; it must not exist.
-[[gnu::cold]] inline joined_segment create_segment(std::string_view name, const element_description& element,
-                                                   std::uint64_t capacity, const options& wanted,
-                                                   message_counter count) {
+inline joined_segment create_segment(std::string_view name, const element_description& element, std::uint64_t capacity,
+                                     const options& wanted, message_counter count) {
     queue_request request{std::string(name), element, capacity, wanted};
     request.plan = check_request(request);
     return join_queue(request, join_mode::create, count);
 }
 
 /// Opens a queue's segment; it must exist.
-[[gnu::cold]] inline joined_segment open_segment(std::string_view name, const element_description& element,
-                                                 const memory_options& memory) {
+inline joined_segment open_segment(std::string_view name, const element_description& element,
+                                   const memory_options& memory) {
     check_name(name);
     return join_queue({std::string(name), element, 0, {.memory = memory}}, join_mode::open, nullptr);
 }
 
 /// Opens a queue's segment, or creates it if there is none.
-[[gnu::cold]] inline joined_segment open_or_create_segment(std::string_view name, const element_description& element,
-                                                           std::uint64_t capacity, const options& wanted) {
+inline joined_segment open_or_create_segment(std::string_view name, const element_description& element,
+                                             std::uint64_t capacity, const options& wanted) {
     queue_request request{std::string(name), element, capacity, wanted};
     request.plan = check_request(request);
     return join_queue(request, join_mode::open_or_create, nullptr);
@@ -104,7 +106,7 @@ enum class join_mode { create, open, open_or_create };
 /// \throws  `queue_error`
 /// \par Blocks
 ///   as `join_queue`
-[[gnu::cold]] inline bool remove_segment(std::string_view queue) {
+inline bool remove_segment(std::string_view queue) {
     check_name(queue);
     const std::string name(queue);
     const deadline limit(patience);

@@ -51,8 +51,9 @@ public:
     [[nodiscard]] bool is_final() const noexcept {
         if (!ring_.roles().producer || word().has(layout::ended)) return true;
         wait_for_other_processors();
-        // [Q2] seq_cst, pairs with [Q1]: after the barrier. A producer that looks at `tail` from here on sees the bit. If one
-        // has looked before, its intent is visible below. The entry of a dead producer is not waited for.
+        // [Q2] seq_cst, pairs with [Q1]: after the barrier. A producer that looks at `tail` from here on sees the bit. If one has
+        // looked before, its intent is visible below. Acquire would let this load come before the barrier, and miss both. The
+        // entry of a dead producer is not waited for.
         const std::uint64_t tail = ring_.memory().tail().load(std::memory_order_seq_cst);
         if (!ring_.space().closed(tail) || may_be_pushing(ring_.space().ticket_of(tail))) return false;
         word().set(layout::ended);
@@ -72,6 +73,7 @@ private:
             const auto& entry = table_[i];
             if (entry.occupied.load(std::memory_order_relaxed) == 0) continue;
             // [Q3] acquire, pairs with [P2]: an intent that has moved on shows that the push before it is published.
+            // Relaxed would let a consumer miss that message.
             const bool there = entry.push_intent.load(std::memory_order_acquire) == ticket;
             if (there && os::byte_is_locked(file_.observer(), layout::participants_byte + i)) return true;
         }

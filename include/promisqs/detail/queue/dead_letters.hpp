@@ -20,7 +20,7 @@ public:
 
     explicit dead_letters(std::size_t element_size) noexcept : element_size_(element_size) {}
 
-    [[gnu::cold]] void set(handler chosen) {
+    void set(handler chosen) {
         auto shared = chosen ? std::make_shared<const handler>(std::move(chosen)) : nullptr;
         const os::process_lock lock;
         handler_.swap(shared);

@@ -37,8 +37,7 @@
 
 namespace promisqs::detail {
 
-// Handles. These functions are not cold themselves: g++ takes all of a function for cold that has to pass a cold call, and
-// users create a queue and loop over its messages in the same function.
+// Handles. None of these functions is cold, for the reason given in lifecycle/open.hpp.
 
 PROMISQS_DEFINITION queue_base::queue_base(joined_segment joined)
     : session_(std::make_shared<detail::session>(std::move(joined))),

@@ -44,7 +44,7 @@ inline untyped_ring ring_of(const segment& object, const checked_header& header,
 /// threads, and recovery.
 class session {
 public:
-    [[gnu::cold]] explicit session(joined_segment joined)
+    explicit session(joined_segment joined)
         : joined_(std::move(joined)),
           table_(object().at<layout::participant>(layout::participants_offset), header().participants,
                  object().counters()),
@@ -81,7 +81,7 @@ public:
     ///
     /// \param self  the calling thread's entry, if it has one, and no claim open
     /// \throws      `queue_error` with `errc::system_failure`; what the handler of dropped messages throws
-    [[gnu::cold]] recovery_report recover(const layout::participant* self) {
+    recovery_report recover(const layout::participant* self) {
         recovery_report report;
         if (const int error = try_recover(self, report)) {
             if (object().file().observer() < 0) entries_.raise_lost();
@@ -91,7 +91,7 @@ public:
     }
 
     /// As `recover`, but leaves poison messages in the queue: a caller that has just opened it had no time to set a handler.
-    [[gnu::cold]] void recover_without_dropping() {
+    void recover_without_dropping() {
         recovery_report report;
         static_cast<void>(recover_with(nullptr, dead_letters::slot(dropped_, false), report));
     }

@@ -12,37 +12,10 @@
 
 namespace promisqs::detail {
 
-// Acquire, in the two functions that follow, pairs with the claims [P3] and [C2], and with [P4] and [C3]: each word is not older than
-// what the one that was read before shows. What comes out is for people; nothing else depends on it.
-
-/// The ticket, if any, at which all pops wait for somebody who is in the middle of a push.
-template <class Memory>
-std::optional<std::uint64_t> stall_at_head(const ring<Memory>& ring) noexcept {
-    const auto& space = ring.space();
-    const std::uint64_t head = ring.memory().head().load(std::memory_order_acquire);
-    const std::uint64_t tail = space.ticket_of(ring.memory().tail().load(std::memory_order_acquire));
-    if (!space.valid(head) || !ticket_space::before(head, tail)) return std::nullopt;
-    const bool free = ring.stamp_of(head).load(std::memory_order_acquire) == space.lap(head);
-    return free ? std::optional(head) : std::nullopt;
-}
-
-/// The ticket, if any, at which all pushes wait for somebody who is in the middle of a pop.
-template <class Memory>
-std::optional<std::uint64_t> stall_at_tail(const ring<Memory>& ring) noexcept {
-    const auto& space = ring.space();
-    const std::uint64_t tail = space.ticket_of(ring.memory().tail().load(std::memory_order_acquire));
-    if (!space.valid(tail)) return std::nullopt;
-    const std::uint64_t ticket = space.previous_lap(tail);
-    const std::uint64_t stamp = ring.stamp_of(ticket).load(std::memory_order_acquire);
-    const std::uint64_t head = ring.memory().head().load(std::memory_order_acquire);
-    const delivery_state state(stamp - space.lap(ticket));
-    const bool claimed = ticket_space::before(ticket, head) && (state.value() == 1 || state.value() == 2);
-    return claimed || state.is_retaken() ? std::optional(ticket) : std::nullopt;
-}
-
-/// Writes down what is held, and since when somebody has known it. For people: nothing depends on it.
+/// Writes down at which ticket others wait, and since when that has been known. For people: nothing depends on it.
 ///
-/// \return  for how long it has been known, in nanoseconds
+/// \param ticket  nothing: none
+/// \return        for how long it has been known, in nanoseconds
 template <class Memory>
 std::uint64_t note_stall(layout::stall_note& note, const ring<Memory>& ring,
                          std::optional<std::uint64_t> ticket) noexcept {
@@ -59,8 +32,8 @@ std::uint64_t note_stall(layout::stall_note& note, const ring<Memory>& ring,
 
 template <class Memory>
 void note_stalls(layout::counters& counters, const ring<Memory>& ring) noexcept {
-    note_stall(counters.head_stall, ring, stall_at_head(ring));
-    note_stall(counters.tail_stall, ring, stall_at_tail(ring));
+    note_stall(counters.head_stall, ring, ring.stall_at_head());
+    note_stall(counters.tail_stall, ring, ring.stall_at_tail());
 }
 
 }  // namespace promisqs::detail

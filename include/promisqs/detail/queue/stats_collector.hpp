@@ -16,25 +16,28 @@
 #include <vector>
 
 namespace promisqs::detail {
-// Acquire, in all of these: a counter pairs with the claims [P3] and [C2], whose intents are then visible; an intent with [P2] and
-// [C4], and a stamp with [P4] and [C3], so that a claim that is over is seen to be; `occupied` with the release in `enlist`.
 
-/// The message that an intent is at, if its claim is open. `open(state)`: whether a slot in that state has one.
+// What comes out is for people, and nothing depends on it: so all loads but one are relaxed.
+
+/// The message that an intent is at, if its claim is open.
+///
+/// \param counter  `tail` or `head`: a ticket from there on is not claimed
+/// \param open     `open(state)`: whether a slot in that state has an open claim
 template <class Open>
 std::optional<std::uint64_t> message_of(const untyped_ring& ring, const std::atomic<std::uint64_t>& intent,
                                         std::uint64_t counter, Open open) {
     const auto& space = ring.space();
-    const std::uint64_t ticket = intent.load(std::memory_order_acquire);
+    const std::uint64_t ticket = intent.load(std::memory_order_relaxed);
     if (ticket == layout::no_ticket || !space.valid(ticket) || !ticket_space::before(ticket, counter)) return {};
-    const std::uint64_t stamp = ring.stamp_of(ticket).load(std::memory_order_acquire);
+    const std::uint64_t stamp = ring.stamp_of(ticket).load(std::memory_order_relaxed);
     return open(stamp - space.lap(ticket)) ? std::optional(space.distance(0, ticket)) : std::nullopt;
 }
 
-[[gnu::cold]] inline participant_stats look_at(const session& queue, std::uint32_t i) {
+inline participant_stats stats_of(const session& queue, std::uint32_t i) {
     const auto& ring = queue.ring();
     const auto& entry = queue.participants()[i];
-    const std::uint64_t tail = ring.space().ticket_of(ring.memory().tail().load(std::memory_order_acquire));
-    const std::uint64_t head = ring.memory().head().load(std::memory_order_acquire);
+    const std::uint64_t tail = ring.space().ticket_of(ring.memory().tail().load(std::memory_order_relaxed));
+    const std::uint64_t head = ring.memory().head().load(std::memory_order_relaxed);
     const std::chrono::nanoseconds since(entry.registered_at.load(std::memory_order_relaxed));
     return {
         entry.pid.load(std::memory_order_relaxed),
@@ -46,21 +49,21 @@ std::optional<std::uint64_t> message_of(const untyped_ring& ring, const std::ato
                    [](std::uint64_t state) { return state == 1 || state == 2 || delivery_state(state).is_retaken(); })};
 }
 
-[[gnu::cold]] inline std::optional<stall> look_at(layout::stall_note& note, const session& queue,
-                                                  const std::vector<participant_stats>& participants,
-                                                  std::optional<std::uint64_t> ticket,
-                                                  std::optional<std::uint64_t> participant_stats::*held) {
+inline std::optional<stall> note_and_describe(layout::stall_note& note, const session& queue,
+                                              const std::vector<participant_stats>& participants,
+                                              std::optional<std::uint64_t> ticket,
+                                              std::optional<std::uint64_t> participant_stats::*position) {
     const std::chrono::nanoseconds at_least(note_stall(note, queue.ring(), ticket));
     if (!ticket) return std::nullopt;
     const std::uint64_t message = queue.ring().space().distance(0, *ticket);
     stall result{message, at_least, std::nullopt};
     for (const auto& one : participants) {
-        if (one.*held == message && (!result.by || one.alive)) result.by = one;
+        if (one.*position == message && (!result.by || one.alive)) result.by = one;
     }
     return result;
 }
 
-[[gnu::cold]] inline queue_stats collect_stats(const session& queue) {
+inline queue_stats collect_stats(const session& queue) {
     const auto& ring = queue.ring();
     const auto& space = ring.space();
     auto& counters = queue.object().counters();
@@ -72,19 +75,20 @@ std::optional<std::uint64_t> message_of(const untyped_ring& ring, const std::ato
     result.closed = ring.closed();
     result.being_recovered = queue.is_being_recovered();
     result.size = ring.size();
-    // All tickets that were ever claimed are messages, except the voids; and those that no longer wait have been popped.
-    const std::uint64_t claimed = space.distance(0, space.ticket_of(counters.tail.load(std::memory_order_acquire)));
+    // All tickets that were ever claimed are messages, except the tombstones. Messages that no longer wait have been popped.
+    const std::uint64_t claimed = space.distance(0, space.ticket_of(counters.tail.load(std::memory_order_relaxed)));
     result.pushed = claimed - std::min(claimed, result.tombstones);
     result.popped = result.pushed - std::min(result.pushed, result.size + result.dropped);
     for (std::uint32_t i = 0; i < queue.participants().count(); ++i) {
+        // [A5] acquire, pairs with [A3]: an entry that is seen occupied has no earlier owner's intents. Relaxed would show them.
         if (queue.participants()[i].occupied.load(std::memory_order_acquire) != 0) {
-            result.participants.push_back(look_at(queue, i));
+            result.participants.push_back(stats_of(queue, i));
         }
     }
-    result.head =
-        look_at(counters.head_stall, queue, result.participants, stall_at_head(ring), &participant_stats::pushing);
-    result.tail =
-        look_at(counters.tail_stall, queue, result.participants, stall_at_tail(ring), &participant_stats::popping);
+    result.head = note_and_describe(counters.head_stall, queue, result.participants, ring.stall_at_head(),
+                                    &participant_stats::pushing);
+    result.tail = note_and_describe(counters.tail_stall, queue, result.participants, ring.stall_at_tail(),
+                                    &participant_stats::popping);
     return result;
 }
 

@@ -173,8 +173,8 @@ public:
     }
 
 private:
-    // [T2] acquire, pairs with [T1]. Relaxed would let what follows the wait miss what was done before the request.
     [[nodiscard]] bool is_interrupted() const noexcept {
+        // [T2] acquire, pairs with [T1]: what was done before the request is visible. Relaxed would let this thread miss it.
         return interrupt_ != nullptr && interrupt_->load(std::memory_order_acquire) != 0;
     }
 
