@@ -5,6 +5,14 @@
 
 add_library(bench_peers INTERFACE)
 set(bench_missing_peers "")
+if(PROMISQS_SMOKE_ONLY)
+    set(names ATOMIC_QUEUE BOOST_LOCKFREE DBUS ICEORYX MOODYCAMEL ZEROMQ)
+    list(TRANSFORM names REPLACE "(.+)" "BENCH_HAS_\\1=0" OUTPUT_VARIABLE definitions)
+    list(JOIN names " " names)
+    string(TOLOWER "${names}" names)
+    target_compile_definitions(bench_peers INTERFACE ${definitions} BENCH_MISSING="${names}")
+    return()
+endif()
 
 # bench_peer(<NAME> FOUND <value> [INCLUDE_DIRS <dir>...] [LIBRARIES <library>...])
 function(bench_peer name)

@@ -4,6 +4,7 @@
 
 #include "support/catch.hpp"
 #include "support/names.hpp"
+#include "support/patterned.hpp"
 
 #include <promisqs/queue.hpp>
 
@@ -20,6 +21,7 @@
 
 using promisqs::shmem_queue;
 using promisqs::status;
+using promisqs_test::patterned;
 using promisqs_test::scoped_name;
 
 namespace {
@@ -31,24 +33,9 @@ struct message {
     friend bool operator==(const message&, const message&) = default;
 };
 
-// Numbers every byte, so that a byte out of place shows.
-template <class T>
-T patterned(std::uint64_t seed) {
-    std::array<unsigned char, sizeof(T)> bytes{};
-    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<unsigned char>(seed * 31 + i * 7 + i / 256);
-    return std::bit_cast<T>(bytes);
-}
-
-template <std::size_t Size>
-struct bytes {
-    std::array<unsigned char, Size> data;
-    friend bool operator==(const bytes&, const bytes&) = default;
-};
-
-template <std::size_t Size, std::size_t Alignment>
-struct alignas(Alignment) aligned_bytes {
-    std::array<unsigned char, Size> data;
-    friend bool operator==(const aligned_bytes&, const aligned_bytes&) = default;
+struct megabytes {
+    std::array<unsigned char, (std::size_t{3} << 20) + 5> data;
+    friend bool operator==(const megabytes&, const megabytes&) = default;
 };
 
 struct no_default {
@@ -242,28 +229,7 @@ TEST_CASE("one thread can use many queues in turn") {
     }
 }
 
-TEMPLATE_TEST_CASE("elements of every size and alignment arrive as they were sent", "", bytes<1>, bytes<2>, bytes<3>,
-                   bytes<7>, bytes<8>, bytes<9>, bytes<24>, bytes<32>, bytes<33>, bytes<56>, bytes<64>, bytes<65>,
-                   bytes<255>, bytes<256>, bytes<1000>, bytes<4096>, bytes<65537>, (aligned_bytes<16, 16>),
-                   (aligned_bytes<64, 64>), (aligned_bytes<128, 128>), (aligned_bytes<512, 256>),
-                   (aligned_bytes<4096, 4096>)) {
-    const scoped_name name("elements");
-    auto q = shmem_queue<TestType>::create(name, 3);
-    auto out = std::make_unique<TestType>();
-
-    for (std::uint64_t i = 0; i < 10; i += 3) {
-        for (std::uint64_t j = i; j < i + 3; ++j) REQUIRE(q.push(patterned<TestType>(j)));
-        REQUIRE(q.try_peek(*out) == status::ok);
-        CHECK((*out == patterned<TestType>(i)));
-        CHECK((*q.pop() == patterned<TestType>(i)));
-        REQUIRE(q.try_pop(*out) == status::ok);
-        CHECK((*out == patterned<TestType>(i + 1)));
-        CHECK((*q.pop() == patterned<TestType>(i + 2)));
-    }
-}
-
 TEST_CASE("an element may be megabytes large") {
-    using megabytes = bytes<(std::size_t{3} << 20) + 5>;
     const scoped_name name("megabytes");
     auto q = shmem_queue<megabytes>::create(name, 2);
     const auto in = std::make_unique<megabytes>();

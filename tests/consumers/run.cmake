@@ -7,7 +7,7 @@
 cmake_minimum_required(VERSION 3.25)
 
 set(consumers "${CMAKE_CURRENT_LIST_DIR}")
-set(settings -G "${generator}" -D "CMAKE_CXX_COMPILER=${compiler}" -D CMAKE_BUILD_TYPE=Release)
+set(settings -G "${generator}" -D "CMAKE_CXX_COMPILER=${compiler}" -D CMAKE_BUILD_TYPE=Debug)
 if(boost_dir)
     list(APPEND settings -D "Boost_DIR=${boost_dir}")
 endif()
