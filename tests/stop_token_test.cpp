@@ -439,6 +439,11 @@ namespace {
 
 enum class raced { stopped, moved };
 
+/// So that now this thread comes first, and now that.
+void dawdle(std::uint64_t looks) {
+    for (std::atomic<std::uint64_t> i = 0; i < looks * 100; ++i) {}
+}
+
 /// In each round, one thread waits for a message, or for room, while another one makes it, and a third requests a stop.
 /// `wait` answers what it came to; `check` looks at what is left, when all three are done.
 template <class Wait, class Make, class Check>
@@ -458,7 +463,7 @@ void race(Wait wait, Make make, Check check) {
     std::jthread making([&] {
         for (std::uint64_t i = 0; i < rounds; ++i) {
             meet.arrive_and_wait();
-            if (i % 3 == 0) std::this_thread::yield();
+            dawdle(i % 17);
             make(i);
             meet.arrive_and_wait();
             meet.arrive_and_wait();
@@ -468,7 +473,7 @@ void race(Wait wait, Make make, Check check) {
     std::uint64_t stopped = 0;
     for (std::uint64_t i = 0; i < rounds; ++i) {
         meet.arrive_and_wait();
-        if (i % 3 != 0) std::this_thread::yield();
+        dawdle(i % 13);
         sources[i].request_stop();
         meet.arrive_and_wait();
         if (!check(i, result)) ++wrong;

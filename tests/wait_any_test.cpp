@@ -7,6 +7,7 @@
 #include "support/expect_error.hpp"
 #include "support/names.hpp"
 #include "support/process.hpp"
+#include "support/sleepers.hpp"
 
 #include <promisqs/queue.hpp>
 #include <promisqs/ready_event.hpp>
@@ -25,6 +26,8 @@
 using promisqs::ready_event;
 using promisqs::status;
 using promisqs::wait_any;
+using promisqs_test::await_sleeper;
+using promisqs_test::busy_process;
 using promisqs_test::forked;
 using promisqs_test::scoped_name;
 using promisqs_test::wait_for;
@@ -34,16 +37,6 @@ using which = std::optional<std::size_t>;
 using namespace std::chrono_literals;
 
 namespace {
-
-bool somebody_sleeps(const queue& q) {
-    auto object = promisqs::detail::segment::find(q.name());
-    REQUIRE(object);
-    object->map(promisqs::detail::layout::participants_offset, promisqs::huge_pages::never);
-    return (object->counters().consumers_wait.load() & promisqs::detail::layout::asleep) != 0;
-}
-void await_sleeper(const queue& q) {
-    while (!somebody_sleeps(q)) std::this_thread::yield();
-}
 
 bool readable(int descriptor, int milliseconds) {
     ::pollfd one{descriptor, POLLIN, 0};
@@ -123,6 +116,40 @@ TEST_CASE("a message whose consumer died makes its queue ready") {
     promisqs_test::dies_popping(q);
     CHECK(wait_any(q) == which(0));
     CHECK(q.pop() == 1U);
+}
+
+TEST_CASE("a thread that sleeps on several queues finds the message of a consumer that dies meanwhile") {
+    const scoped_name first("any-dies-1"), second("any-dies-2");
+    auto a = queue::create(first, 2);
+    auto b = queue::create(second, 2);
+    REQUIRE(b.push(1));
+    busy_process victim([&](auto stay) { b.pop_with([&](const std::uint64_t&) { stay(); }); });
+    which ready;
+    std::thread waiting([&] { ready = wait_any(a, b); });
+    await_sleeper(b);
+
+    victim.kill();
+    waiting.join();
+
+    CHECK(ready == which(1));
+    CHECK(b.pop() == 1U);
+}
+
+TEST_CASE("a thread that waits for several queues finds the message behind a producer that died in its push") {
+    const scoped_name first("any-behind-1"), second("any-behind-2");
+    auto a = queue::create(first, 2);
+    auto b = queue::create(second, 2);
+    busy_process victim([&](auto stay) { static_cast<void>(b.push_with([&](std::uint64_t&) { stay(); })); });
+    REQUIRE(b.push(2));
+    CHECK(wait_any(a, b, 1ms) == std::nullopt);
+    which ready;
+    std::thread waiting([&] { ready = wait_any(a, b); });
+
+    victim.kill();
+    waiting.join();
+
+    CHECK(ready == which(1));
+    CHECK(b.pop() == 2U);
 }
 
 TEST_CASE("as many queues as there are at run time can be waited for, up to what the system can") {

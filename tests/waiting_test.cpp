@@ -7,6 +7,8 @@
 #include "support/expect_error.hpp"
 #include "support/names.hpp"
 #include "support/process.hpp"
+#include "support/sleepers.hpp"
+#include "support/status_text.hpp"
 
 #include <promisqs/detail/queue/waiter.hpp>
 #include <promisqs/queue.hpp>
@@ -19,36 +21,26 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
 
 using promisqs::status;
 using promisqs::wait_policy;
+using promisqs_test::always_spins;
+using promisqs_test::always_yields;
+using promisqs_test::at_once_asleep;
+using promisqs_test::await_participants;
+using promisqs_test::await_sleeper;
+using promisqs_test::busy_process;
 using promisqs_test::forked;
 using promisqs_test::scoped_name;
+using promisqs_test::somebody_sleeps;
 using promisqs_test::wait_for;
 using queue = promisqs_test::number_queue;
+using promisqs::detail::role;
 using namespace std::chrono_literals;
-
-namespace {
-
-constexpr wait_policy at_once_asleep{0, 0ns, 0ns};
-
-/// Whether somebody has said that it is about to sleep.
-bool somebody_sleeps(const queue& q, promisqs::detail::role whose) {
-    std::optional<promisqs::detail::segment> object = promisqs::detail::segment::find(q.name());
-    REQUIRE(object);
-    object->map(promisqs::detail::layout::participants_offset, promisqs::huge_pages::never);
-    const auto& counters = object->counters();
-    const auto& word = whose == promisqs::detail::role::consumer ? counters.consumers_wait : counters.producers_wait;
-    return (word.load() & promisqs::detail::layout::asleep) != 0;
-}
-void await_sleeper(const queue& q, promisqs::detail::role whose) {
-    while (!somebody_sleeps(q, whose)) std::this_thread::yield();
-}
-
-}  // namespace
 
 TEST_CASE("between two looks at the clock, one looks at the queue as often as its policy has time for") {
     const auto looks = [](const wait_policy& policy) {
@@ -141,7 +133,7 @@ TEST_CASE("a time beyond all clocks is no time limit") {
         CHECK(q.pop_wait_until(std::chrono::steady_clock::time_point::max()) == 3U);
     });
     for (const std::uint64_t number : {1U, 2U, 3U}) {
-        await_sleeper(q, promisqs::detail::role::consumer);
+        await_sleeper(q, role::consumer);
         REQUIRE(q.push_wait(number) == status::ok);
     }
 }
@@ -153,7 +145,7 @@ TEST_CASE("a consumer that sleeps in another process is woken by a push") {
         q.set_wait_policy(at_once_asleep);
         return q.pop_wait() == 5U ? 0 : 1;
     });
-    await_sleeper(q, promisqs::detail::role::consumer);
+    await_sleeper(q, role::consumer);
 
     REQUIRE(q.push(5));
 
@@ -168,7 +160,7 @@ TEST_CASE("a producer that sleeps in another process is woken by a pop") {
         q.set_wait_policy(at_once_asleep);
         return q.push_wait(2) == status::ok ? 0 : 1;
     });
-    await_sleeper(q, promisqs::detail::role::producer);
+    await_sleeper(q, role::producer);
 
     SECTION("that copies") { CHECK(q.pop() == 1U); }
     SECTION("in place") {
@@ -191,7 +183,7 @@ TEST_CASE("closing a queue wakes all who sleep") {
             return (producers ? q.push_wait(2) : q.pop_wait(out)) == status::closed ? 0 : 1;
         }));
     }
-    await_sleeper(q, producers ? promisqs::detail::role::producer : promisqs::detail::role::consumer);
+    await_sleeper(q, producers ? role::producer : role::consumer);
 
     q.close();
 
@@ -209,31 +201,98 @@ TEST_CASE("a message that was handed back wakes a consumer") {
             mine.set_wait_policy(at_once_asleep);
             return mine.pop_wait() == 1U ? 0 : 1;
         });
-        await_sleeper(q, promisqs::detail::role::consumer);
+        await_sleeper(q, role::consumer);
         throw promisqs_test::refusal("not now");
     };
     CHECK_THROWS_AS(q.pop_with(hands_back), promisqs_test::refusal);
     CHECK(wait_for(sleeper) == 0);
 }
 
-TEST_CASE("who sleeps gets a message whose consumer died, with nobody to tell it") {
-    const scoped_name name("wait-death");
-    auto q = queue::create(name, 2);
-    REQUIRE(q.push(9));
-    CHECK(promisqs_test::dies_popping(q) == -SIGKILL);
-    q.set_wait_policy(at_once_asleep);
+namespace {
 
-    CHECK(q.pop_wait() == 9U);
+/// Each stage of a wait, for ever; and all of them, one after the other.
+wait_policy any_stage() {
+    return GENERATE(wait_policy(always_spins), always_yields, at_once_asleep, wait_policy::balanced());
 }
 
-TEST_CASE("a producer that sleeps gets the place of a consumer that died") {
+/// A process that holds a message of the queue, in the middle of a pop in place.
+template <class Queue>
+busy_process consumer_inside(Queue& q) {
+    return busy_process([&](auto stay) { q.pop_with([&](const std::uint64_t&) { stay(); }); });
+}
+
+}  // namespace
+
+TEST_CASE("a consumer that waits in any stage gets the message of a consumer that dies meanwhile") {
+    const scoped_name name("wait-death");
+    auto q = queue::create(name, 2);
+    q.set_wait_policy(any_stage());
+    REQUIRE(q.push(9));
+    auto victim = consumer_inside(q);
+    std::optional<std::uint64_t> got;
+    std::thread waiting([&] { got = q.pop_wait(); });
+    await_participants(q, 3);
+
+    victim.kill();
+    waiting.join();
+
+    CHECK(got == 9U);
+}
+
+TEST_CASE("a producer that waits in any stage gets the place of a consumer that dies with a poison message") {
     const scoped_name name("wait-death-push");
     auto q = queue::create(name, 1, {.max_deaths = 1});
+    q.set_wait_policy(any_stage());
     REQUIRE(q.push(9));
-    CHECK(promisqs_test::dies_popping(q) == -SIGKILL);
-    q.set_wait_policy(at_once_asleep);
+    auto victim = consumer_inside(q);
+    status answer{};
+    std::thread waiting([&] { answer = q.push_wait(1); });
+    await_participants(q, 3);
 
-    CHECK(q.push_wait(1) == status::ok);
+    victim.kill();
+    waiting.join();
+
+    CHECK(answer == status::ok);
+    CHECK(q.pop() == 1U);
+}
+
+TEST_CASE("a consumer that waits in any stage gets past a producer that dies in the middle of its push") {
+    const scoped_name name("wait-death-behind");
+    auto q = queue::create(name, 3);
+    q.set_wait_policy(any_stage());
+    busy_process victim([&](auto stay) { static_cast<void>(q.push_with([&](std::uint64_t&) { stay(); })); });
+    REQUIRE(q.push(2));
+    std::optional<std::uint64_t> got;
+    std::thread waiting([&] { got = q.pop_wait(); });
+    await_participants(q, 3);
+
+    victim.kill();
+    waiting.join();
+
+    CHECK(got == 2U);
+}
+
+TEST_CASE("a stop ends a wait behind a producer that is in the middle of its push") {
+    const scoped_name name("wait-stop-behind");
+    auto q = queue::create(name, 3);
+    q.set_wait_policy(any_stage());
+    busy_process producer([&](auto stay) {
+        static_cast<void>(q.push_with([&](std::uint64_t& slot) {
+            slot = 1;
+            stay();
+        }));
+    });
+    std::stop_source source;
+    std::uint64_t out = 0;
+    status answer{};
+    std::thread waiting([&] { answer = q.pop_wait(out, source.get_token()); });
+    await_participants(q, 2);
+
+    source.request_stop();
+    waiting.join();
+
+    CHECK(answer == status::stopped);
+    CHECK(producer.finish() == 0);
     CHECK(q.pop() == 1U);
 }
 
@@ -250,7 +309,7 @@ TEST_CASE("a signal does not end a wait") {
         mine.set_wait_policy(at_once_asleep);
         got = mine.pop_wait();
     });
-    await_sleeper(q, promisqs::detail::role::consumer);
+    await_sleeper(q, role::consumer);
     for (int i = 0; i < 100; ++i) ::pthread_kill(consumer.native_handle(), SIGUSR1);
     REQUIRE(q.push(4));
     consumer.join();
@@ -269,7 +328,7 @@ TEST_CASE("a killed sleeper is missed by nobody") {
         });
     };
     const auto victim = sleeper();
-    await_sleeper(q, promisqs::detail::role::consumer);
+    await_sleeper(q, role::consumer);
     const auto other = sleeper();
     ::kill(victim, SIGKILL);
     CHECK(wait_for(victim) == -SIGKILL);
@@ -279,7 +338,7 @@ TEST_CASE("a killed sleeper is missed by nobody") {
     CHECK(wait_for(other) == 0);
     REQUIRE(q.push(2));  // nobody sleeps any more
     REQUIRE_FALSE(q.push(3));
-    CHECK_FALSE(somebody_sleeps(q, promisqs::detail::role::consumer));
+    CHECK_FALSE(somebody_sleeps(q, role::consumer));
 }
 
 TEST_CASE("a push that finds nobody asleep leaves the wait word alone, and one useless look for sleepers is the last") {
@@ -287,11 +346,11 @@ TEST_CASE("a push that finds nobody asleep leaves the wait word alone, and one u
     auto q = queue::create(name, 2);
     q.set_wait_policy(at_once_asleep);
     CHECK(q.pop_wait_for(100ms) == std::nullopt);
-    CHECK(somebody_sleeps(q, promisqs::detail::role::consumer));  // for all that others know
+    CHECK(somebody_sleeps(q, role::consumer));  // for all that others know
 
     REQUIRE(q.push(1));
 
-    CHECK_FALSE(somebody_sleeps(q, promisqs::detail::role::consumer));
+    CHECK_FALSE(somebody_sleeps(q, role::consumer));
 }
 
 TEST_CASE("waiting inside a callable of the same queue is refused") {
