@@ -439,9 +439,10 @@ namespace {
 
 enum class raced { stopped, moved };
 
-/// So that now this thread comes first, and now that.
-void dawdle(std::uint64_t looks) {
-    for (std::atomic<std::uint64_t> i = 0; i < looks * 100; ++i) {}
+/// So that now this thread comes first, and now that, and often both at once.
+void dawdle(std::uint64_t round, std::uint64_t different) {
+    if (round % 4 == different) return std::this_thread::yield();
+    for (std::atomic<std::uint64_t> i = 0; i < round % (15 + different) * 100; ++i) {}
 }
 
 /// In each round, one thread waits for a message, or for room, while another one makes it, and a third requests a stop.
@@ -463,7 +464,7 @@ void race(Wait wait, Make make, Check check) {
     std::jthread making([&] {
         for (std::uint64_t i = 0; i < rounds; ++i) {
             meet.arrive_and_wait();
-            dawdle(i % 17);
+            dawdle(i, 2);
             make(i);
             meet.arrive_and_wait();
             meet.arrive_and_wait();
@@ -473,7 +474,7 @@ void race(Wait wait, Make make, Check check) {
     std::uint64_t stopped = 0;
     for (std::uint64_t i = 0; i < rounds; ++i) {
         meet.arrive_and_wait();
-        dawdle(i % 13);
+        dawdle(i, 1);
         sources[i].request_stop();
         meet.arrive_and_wait();
         if (!check(i, result)) ++wrong;

@@ -15,6 +15,7 @@ MOST_LINES = 300
 # Headers that may be longer, and why.
 LONGER = {
     "queue.hpp": "it is the reference documentation",
+    "detail/queue/definitions.hpp": "it is all that a program compiles once at most",
 }
 
 PUBLIC = {"queue", "wait_any", "ready_event", "options", "status", "error", "stats", "element", "version"}
@@ -30,6 +31,8 @@ FOLDERS = {
     "schema": set(),
     "queue": {"lifecycle", "os", "protocol"},
 }
+# Other headers beside layout.hpp, and the folders that may use them.
+BESIDE_LAYOUT = {"raise": {"os", "lifecycle", "queue"}}  # it makes errors, for folders that throw
 # `schema` stands alone. `protocol` throws nothing, so it has no use for errors.
 NO_PLAIN = {"schema": PLAIN, "protocol": {"error"}}
 NO_LAYOUT = {"schema"}
@@ -46,7 +49,6 @@ NOT_IN_PROTOCOL = re.compile(
 MAY_USE_BOOST = {"os", "schema"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.M)
-NAMESPACE = re.compile(r"^(?:inline )?namespace\s+([\w:]+)\s*\{", re.M)
 
 
 def without_comments(text):
@@ -54,7 +56,8 @@ def without_comments(text):
 
 
 def place(header):
-    """The folder of a header below include/promisqs: "" for public ones, else "layout" or a folder of detail/."""
+    """The folder of a header below include/promisqs: "" for public ones, else a folder of detail/, or the header's own name
+    if it lies beside layout.hpp."""
     if header.parts[0] != "detail":
         return ""
     return header.stem if len(header.parts) == 2 else header.parts[1]
@@ -66,9 +69,11 @@ def may_include(header, other):
     if here == "":
         return there in {"", "queue"} or there in PUBLIC_EXTRA.get(header.stem, set())
     if there == "":
-        return here in FOLDERS and name in PLAIN - NO_PLAIN.get(here, set())
+        return (here in FOLDERS or here in BESIDE_LAYOUT) and name in PLAIN - NO_PLAIN.get(here, set())
     if there == "layout":
         return here in FOLDERS and here not in NO_LAYOUT
+    if there in BESIDE_LAYOUT:
+        return here in BESIDE_LAYOUT[there]
     return here == there or there in FOLDERS.get(here, set())
 
 
@@ -117,7 +122,7 @@ def check_header(base, path, complain):
         complain(f"{path}: {len(lines)} lines, where {MOST_LINES} are the most")
     if len(header.parts) == 1 and header.stem not in PUBLIC:
         complain(f"{path}: not one of the public headers")
-    if header.parts[0] == "detail" and place(header) != "layout" and place(header) not in FOLDERS:
+    if header.parts[0] == "detail" and place(header) not in {"layout", *BESIDE_LAYOUT, *FOLDERS}:
         complain(f"{path}: no folder for it is known")
 
     code = without_comments(text)
