@@ -8,6 +8,7 @@
 #include "support/names.hpp"
 #include "support/process.hpp"
 #include "support/single_step.hpp"
+#include "support/sleepers.hpp"
 
 #include <promisqs/queue.hpp>
 
@@ -24,6 +25,8 @@
 #include <vector>
 
 using promisqs::status;
+using promisqs_test::at_once_asleep;
+using promisqs_test::await_sleeper;
 using promisqs_test::expect;
 using promisqs_test::expect_full_capacity;
 using promisqs_test::expect_intact;
@@ -46,15 +49,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr promisqs::wait_policy at_once_asleep{0, 0ns, 0ns};
-
-void await_sleeper(const queue& q) {
-    auto object = promisqs::detail::segment::find(q.name());
-    object->map(promisqs::detail::layout::participants_offset, promisqs::huge_pages::never);
-    while ((object->counters().consumers_wait.load() & promisqs::detail::layout::asleep) == 0)
-        promisqs::detail::os::yield();
-}
-
 // All that waits, found by whoever it is.
 numbers found_by(rescuer who, const scoped_name& name, queue& mine) {
     if (who == rescuer::newcomer) {
@@ -70,8 +64,34 @@ bool begins_with(const numbers& all, const numbers& first) {
     return first.size() <= all.size() && std::equal(first.begin(), first.end(), all.begin());
 }
 
+// One way to wait for room, and for a message; with a limit, and without.
+struct waiting_calls {
+    const char* name;
+    status (*push)(queue&, const numbered&);
+    status (*push_for)(queue&, const numbered&, std::chrono::milliseconds);
+    status (*pop)(queue&, numbered&);
+    status (*pop_for)(queue&, numbered&, std::chrono::milliseconds);
+};
+
+constexpr waiting_calls by_copy{
+    "by copy", [](queue& q, const numbered& in) { return q.push_wait(in); },
+    [](queue& q, const numbered& in, std::chrono::milliseconds limit) { return q.push_wait_for(in, limit); },
+    [](queue& q, numbered& out) { return q.pop_wait(out); },
+    [](queue& q, numbered& out, std::chrono::milliseconds limit) { return q.pop_wait_for(out, limit); }};
+
+constexpr waiting_calls in_place{
+    "in place",
+    [](queue& q, const numbered& in) { return q.push_wait_with([&](numbered& slot) { slot = in; }); },
+    [](queue& q, const numbered& in, std::chrono::milliseconds limit) {
+        return q.push_wait_with_for([&](numbered& slot) { slot = in; }, limit);
+    },
+    [](queue& q, numbered& out) { return q.pop_wait_with([&](const numbered& slot) { out = slot; }); },
+    [](queue& q, numbered& out, std::chrono::milliseconds limit) {
+        return q.pop_wait_with_for([&](const numbered& slot) { out = slot; }, limit);
+    }};
+
 // A victim that wants to wait, and does not get anything.
-void kill_in_vain_wait(bool producer) {
+void kill_in_vain_wait(const waiting_calls& calls, bool producer) {
     const scoped_name name("kill-wait");
     auto mine = queue::create(name, 2, few_participants);
     promisqs_test::register_at(mine);
@@ -84,7 +104,7 @@ void kill_in_vain_wait(bool producer) {
             const numbered in = numbered::make(1);
             numbered out{};
             status result{};
-            step_through([&] { result = producer ? q.push_wait_for(in, 15ms) : q.pop_wait_for(out, 15ms); });
+            step_through([&] { result = producer ? calls.push_for(q, in, 15ms) : calls.pop_for(q, out, 15ms); });
             return result == status::timed_out ? 0 : 1;
         });
         before = promisqs_test::put_in(mine, producer ? 2 : 0);
@@ -92,11 +112,12 @@ void kill_in_vain_wait(bool producer) {
     };
     const auto check = [&](rescuer who) { expect_intact(name, mine, before, who); };
     kill_all_over(
-        name, producer ? "push_wait_for" : "pop_wait_for", 0, start, [&] { check(rescuer::recover); }, check);
+        name, std::string(producer ? "wait for room, " : "wait for a message, ") + calls.name, 0, start,
+        [&] { check(rescuer::recover); }, check);
 }
 
 // A victim that pushes while a consumer sleeps: which must wake up, at the latest when somebody else pushes.
-void kill_while_waking() {
+void kill_while_waking(const waiting_calls& calls) {
     const scoped_name name("kill-wake");
     auto mine = queue::create(name, 2, few_participants);
     promisqs_test::register_at(mine);
@@ -109,14 +130,14 @@ void kill_while_waking() {
             auto q = queue::open(name);
             promisqs_test::register_at(q);
             const numbered in = numbered::make(number);
-            bool done = false;
-            step_through([&] { done = q.push(in); });
-            return done ? 0 : 1;
+            status result{};
+            step_through([&] { result = calls.push(q, in); });
+            return result == status::ok ? 0 : 1;
         });
         sleeper = forked([&] {
             auto q = queue::open(name);
             q.set_wait_policy(at_once_asleep);
-            return q.pop_wait(answer->message) == status::ok ? 0 : 1;
+            return calls.pop(q, answer->message) == status::ok ? 0 : 1;
         });
         await_sleeper(mine);
         return victim;
@@ -130,7 +151,64 @@ void kill_while_waking() {
         expect_intact(name, mine, got == number ? numbers{ours} : numbers{}, who);
     };
     kill_all_over(
-        name, "push, while a consumer sleeps", 0, start, [&] { check(rescuer::recover); }, check);
+        name, std::string("push while a consumer sleeps, ") + calls.name, 0, start, [&] { check(rescuer::recover); },
+        check);
+}
+
+// A victim that pops in place from a full queue while a producer sleeps in place: which must get room, at the latest when
+// somebody else pops. The victim's message is delivered again, unless its callable has got it.
+void kill_pop_while_a_producer_sleeps() {
+    const scoped_name name("kill-wake-push");
+    auto keeper = queue::create(name, 2, few_participants);
+    std::optional<queue> mine;
+    shared_answer answer;
+    ::pid_t sleeper = 0;
+    numbers before;
+    std::uint64_t number = 0;
+    const auto start = [&] {
+        number = fresh_number();
+        *answer = {};
+        auto victim = std::make_unique<stepped_process>([&] {
+            auto q = queue::open(name);
+            promisqs_test::register_at(q);
+            status result{};
+            step_through([&] { result = in_place.pop(q, answer->message); });
+            return result == status::ok ? 0 : 1;
+        });
+        auto filler = queue::open(name);
+        before = promisqs_test::put_in(filler, 2);
+        sleeper = forked([&] {
+            auto q = queue::open(name);
+            q.set_wait_policy(at_once_asleep);
+            return in_place.push(q, numbered::make(number)) == status::ok ? 0 : 1;
+        });
+        await_sleeper(filler, promisqs::detail::role::producer);
+        return victim;
+    };
+    const auto check = [&](rescuer who) {
+        mine.emplace(queue::open(name));
+        mine->set_wait_policy(at_once_asleep);
+        numbers out;
+        while (!promisqs_test::holds(out, number)) {
+            numbered message{};
+            expect(mine->pop_wait(message) == status::ok, "a pop from an open queue failed");
+            out.push_back(promisqs_test::number_of(message));
+            expect(out.size() <= 3, "there is no end of messages");
+        }
+        expect(wait_for(sleeper) == 0, "the sleeper failed");
+        const numbers rest = found_by(who, name, *mine);
+        out.insert(out.end(), rest.begin(), rest.end());
+        const bool again = promisqs_test::holds(out, before[0]);
+        const std::string found = "waiting " + text_of(before) + ", pushed " + std::to_string(number) + ", found " +
+                                  text_of(out);
+        expect(promisqs_test::same_numbers(promisqs_test::without(out, before[0]), {before[1], number}), found);
+        expect(again || answer->message.number == before[0], "lost: " + found);
+        expect_full_capacity(*mine);
+        expect_only_the_living(*mine, 1);
+        mine.reset();
+    };
+    kill_all_over(
+        name, "pop in place while a producer sleeps", 0, start, [&] { check(rescuer::recover); }, check);
 }
 
 struct batch_setting {
@@ -230,13 +308,29 @@ void kill_in_pop_of_three(const batch_setting& how) {
 
 TEST_CASE("killed in a wait that nobody ends") {
     SKIP_IF_STEPPING_IS_REFUSED();
-    kill_in_vain_wait(false);
-    kill_in_vain_wait(true);
+    kill_in_vain_wait(by_copy, false);
+    kill_in_vain_wait(by_copy, true);
+}
+
+TEST_CASE("killed in a wait in place that nobody ends") {
+    SKIP_IF_STEPPING_IS_REFUSED();
+    kill_in_vain_wait(in_place, false);
+    kill_in_vain_wait(in_place, true);
 }
 
 TEST_CASE("killed in a push while a consumer sleeps") {
     SKIP_IF_STEPPING_IS_REFUSED();
-    kill_while_waking();
+    kill_while_waking(by_copy);
+}
+
+TEST_CASE("killed in a push in place while a consumer sleeps in place") {
+    SKIP_IF_STEPPING_IS_REFUSED();
+    kill_while_waking(in_place);
+}
+
+TEST_CASE("killed in a pop in place while a producer sleeps in place") {
+    SKIP_IF_STEPPING_IS_REFUSED();
+    kill_pop_while_a_producer_sleeps();
 }
 
 TEST_CASE("killed in a push of several at once") {
