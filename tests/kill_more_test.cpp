@@ -5,6 +5,7 @@
 #include "support/account.hpp"
 #include "support/catch.hpp"
 #include "support/kill_all_over.hpp"
+#include "support/ledger.hpp"
 #include "support/names.hpp"
 #include "support/process.hpp"
 #include "support/single_step.hpp"
@@ -16,9 +17,11 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -57,6 +60,12 @@ numbers found_by(rescuer who, const scoped_name& name, queue& mine) {
     }
     if (who == rescuer::recover) static_cast<void>(mine.recover());
     return promisqs_test::drain(mine);
+}
+
+// The same, by a handle that is opened for it.
+numbers found_by_another(rescuer who, const scoped_name& name) {
+    auto q = queue::open(name);
+    return found_by(who, name, q);
 }
 
 // The first so many.
@@ -211,6 +220,111 @@ void kill_pop_while_a_producer_sleeps() {
         name, "pop in place while a producer sleeps", 0, start, [&] { check(rescuer::recover); }, check);
 }
 
+// Whether a process is blocked in the kernel; one that is stopped between two steps is not.
+bool is_blocked(::pid_t pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+    std::string text;
+    std::getline(file, text);
+    const auto end_of_name = text.rfind(") ");
+    return end_of_name != std::string::npos && text.at(end_of_name + 2) == 'S';
+}
+
+// A process that does something once a victim sleeps, unless it is told before that it need not.
+class at_its_sleep {
+public:
+    template <class Action>
+    at_its_sleep(::pid_t victim, Action action) : not_needed_(1) {
+        pid_ = forked([&] {
+            while (!is_blocked(victim)) {
+                if (not_needed_[0].load()) return 1;
+                promisqs::detail::os::yield();
+            }
+            return action() ? 0 : 2;
+        });
+    }
+    // Whether it has done it.
+    bool finish() {
+        not_needed_[0].store(true);
+        const int result = wait_for(pid_);
+        expect(result == 0 || result == 1, "what was to end the sleep failed");
+        return result == 0;
+    }
+
+private:
+    promisqs_test::shared_array<std::atomic<bool>> not_needed_;
+    ::pid_t pid_ = 0;
+};
+
+// A victim that sleeps until a message comes. It is killed before, in its sleep, or with the message, which must then be
+// delivered again, unless the victim has got it.
+void kill_in_a_pop_that_is_woken() {
+    const scoped_name name("kill-woken-pop");
+    auto mine = queue::create(name, 2, few_participants);
+    promisqs_test::register_at(mine);
+    shared_answer answer;
+    std::optional<at_its_sleep> producer;
+    std::uint64_t number = 0;
+    const auto start = [&] {
+        number = fresh_number();
+        *answer = {};
+        auto victim = std::make_unique<stepped_process>([&] {
+            auto q = queue::open(name);
+            q.set_wait_policy(at_once_asleep);
+            promisqs_test::register_at(q);
+            status result{};
+            step_through([&] { result = in_place.pop(q, answer->message); });
+            return result == status::ok ? 0 : 1;
+        });
+        producer.emplace(victim->pid(), [&] { return queue::open(name).push(numbered::make(number)); });
+        return victim;
+    };
+    const auto check = [&](rescuer who) {
+        const bool pushed = producer->finish();
+        const bool received = answer->message.number == number;
+        expect(pushed || !received, "a message came before it was pushed");
+        const numbers out = found_by_another(who, name);
+        expect(out == numbers{number} || (out.empty() && (received || !pushed)),
+               "pushed " + std::to_string(number) + ", found " + text_of(out));
+        expect_intact(name, mine, {}, who);
+    };
+    kill_all_over(
+        name, "pop in place that sleeps and is woken", 0, start, [&] { check(rescuer::recover); }, check);
+}
+
+// A victim that sleeps until there is room. Its message is there, or not.
+void kill_in_a_push_that_is_woken() {
+    const scoped_name name("kill-woken-push");
+    auto mine = queue::create(name, 2, few_participants);
+    promisqs_test::register_at(mine);
+    numbers before;
+    std::optional<at_its_sleep> consumer;
+    std::uint64_t number = 0;
+    const auto start = [&] {
+        auto victim = std::make_unique<stepped_process>([&] {
+            auto q = queue::open(name);
+            q.set_wait_policy(at_once_asleep);
+            promisqs_test::register_at(q);
+            const numbered in = numbered::make(number);
+            status result{};
+            step_through([&] { result = in_place.push(q, in); });
+            return result == status::ok ? 0 : 1;
+        });
+        before = promisqs_test::put_in(mine, 2);
+        consumer.emplace(victim->pid(), [&] { return queue::open(name).pop().has_value(); });
+        return victim;
+    };
+    const auto check = [&](rescuer who) {
+        if (consumer->finish()) before.erase(before.begin());
+        const numbers out = found_by_another(who, name);
+        expect(promisqs_test::without(out, number) == before && (out.size() < 2 || begins_with(out, before)),
+               "waiting " + text_of(before) + ", found " + text_of(out));
+        expect_intact(name, mine, {}, who);
+    };
+    number = fresh_number();
+    kill_all_over(
+        name, "push in place that sleeps and is woken", 0, start, [&] { check(rescuer::recover); }, check);
+}
+
 struct batch_setting {
     std::uint64_t capacity;
     std::uint64_t filling;  // messages that wait
@@ -316,6 +430,16 @@ TEST_CASE("killed in a wait in place that nobody ends") {
     SKIP_IF_STEPPING_IS_REFUSED();
     kill_in_vain_wait(in_place, false);
     kill_in_vain_wait(in_place, true);
+}
+
+TEST_CASE("killed in a pop in place that sleeps until a message comes") {
+    SKIP_IF_STEPPING_IS_REFUSED();
+    kill_in_a_pop_that_is_woken();
+}
+
+TEST_CASE("killed in a push in place that sleeps until there is room") {
+    SKIP_IF_STEPPING_IS_REFUSED();
+    kill_in_a_push_that_is_woken();
 }
 
 TEST_CASE("killed in a push while a consumer sleeps") {
