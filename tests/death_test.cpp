@@ -10,6 +10,7 @@
 #include "support/process.hpp"
 #include "support/raw_object.hpp"
 
+#include <promisqs/detail/os/futex.hpp>
 #include <promisqs/queue.hpp>
 
 #include <sys/resource.h>

@@ -8,6 +8,7 @@
 #include "support/names.hpp"
 #include "support/process.hpp"
 
+#include <promisqs/detail/os/futex.hpp>
 #include <promisqs/queue.hpp>
 
 #include <signal.h>
