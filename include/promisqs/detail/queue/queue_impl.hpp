@@ -56,15 +56,15 @@ public:
 
     template <class Operation>
     [[gnu::noinline, gnu::cold]] status once(Operation op) const {
-        return queue_base::once(erased<Operation>(op, *this));
+        return queue_base::once(erased<Operation>(op));
     }
     template <class Operation>
     [[gnu::noinline, gnu::cold]] bool until_settled(Operation op) const {
-        return queue_base::until_settled(erased<Operation>(op, *this));
+        return queue_base::until_settled(erased<Operation>(op));
     }
     template <class Operation>
     [[gnu::noinline, gnu::cold]] status until(Operation op, std::uint64_t deadline, const stop_token& stop) const {
-        return queue_base::until(erased<Operation>(op, *this), deadline, stop);
+        return queue_base::until(erased<Operation>(op), deadline, stop);
     }
 
     // Pops by value. What is returned is made where the caller wants it: an optional that is filled later would be
@@ -77,17 +77,17 @@ public:
     }
     [[gnu::noinline]] std::optional<T> take_once_settled() const {
         claim made{};
-        return queue_base::until_settled(erased<claim_for_pop>(claim_for_pop{made}, *this)) ? take(made) : std::nullopt;
+        return queue_base::until_settled(erased<claim_for_pop>({made})) ? take(made) : std::nullopt;
     }
     [[gnu::noinline]] std::optional<T> take_until(std::uint64_t deadline, const stop_token& stop) const {
         claim made{};
-        const erased<claim_for_pop> op(claim_for_pop{made}, *this);
+        const erased<claim_for_pop> op({made});
         return queue_base::until(op, deadline, stop) == status::ok ? take(made) : std::nullopt;
     }
     /// As `take_once_settled`, in two parts.
     [[gnu::noinline, gnu::cold]] taken take_parts_once_settled() const {
         taken result{};
-        result.done = queue_base::until_settled(erased<pop_one<T>>(pop_one<T>{result.message.bytes}, *this));
+        result.done = queue_base::until_settled(erased<pop_one<T>>({result.message.bytes}));
         return result;
     }
 
@@ -114,9 +114,9 @@ private:
     /// An operation, without its type, and what `attempt` needs to find it again.
     template <class Operation>
     struct erased : operation {
-        const Operation& typed;
+        Operation typed;
 
-        erased(const Operation& op, const queue_impl& /*queue*/) noexcept
+        explicit erased(const Operation& op) noexcept
             : operation{.whose = Operation::whose, .attempt = &attempt_typed}, typed(op) {
             typed.describe(*this);
         }
