@@ -53,9 +53,8 @@ private:
 
 Message receive(message_queue& queue, std::chrono::seconds patience) {
     Message message{};
-    // One look at a time, so that the deadline is kept also behind a producer that is stopped in the middle of a push.
-    poll([&] { return queue.try_pop(message) == promisqs::status::ok; }, patience,
-         "no message has come from the producer");
+    wait_patiently([&](auto time) { return queue.pop_wait_for(message, time); }, patience,
+                   "no message has come from the producer");
     return message;
 }
 
@@ -89,8 +88,8 @@ void reply_to_all(queue_pair& queues, std::chrono::seconds patience) {
         if (i % 1024 == 0) throw_if_stopped();
         const Message message = receive(queues.messages, patience);
         if (message.id == end_id) return;
-        poll([&] { return queues.replies.try_push(message) == promisqs::status::ok; }, patience,
-             "the producer has not taken a reply");
+        wait_patiently([&](auto time) { return queues.replies.push_wait_for(message, time); }, patience,
+                       "the producer has not taken a reply");
     }
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "message.hpp"
-#include "polling.hpp"
+#include "patience.hpp"
 
 #include <promisqs/queue.hpp>
 

@@ -13,9 +13,8 @@
 namespace {
 
 void send(message_queue& queue, const Message& message, std::chrono::seconds patience) {
-    // One look at a time, so that the deadline is kept also behind a consumer that is stopped in the middle of a pop.
-    poll([&] { return queue.try_push(message) == promisqs::status::ok; }, patience,
-         "the consumer has not taken a message");
+    wait_patiently([&](auto time) { return queue.push_wait_for(message, time); }, patience,
+                   "the consumer has not taken a message");
 }
 
 void send_all(queue_pair& queues, const demo_arguments& arguments) {
@@ -33,8 +32,8 @@ std::chrono::nanoseconds measure_round_trip(queue_pair& queues, std::uint64_t id
     Message received{};
     const auto start = std::chrono::steady_clock::now();
     send(queues.messages, sent, patience);
-    poll([&] { return queues.replies.try_pop(received) == promisqs::status::ok; }, patience,
-         "the consumer has not replied");
+    wait_patiently([&](auto time) { return queues.replies.pop_wait_for(received, time); }, patience,
+                   "the consumer has not replied");
     const auto end = std::chrono::steady_clock::now();
     if (received != sent) throw std::runtime_error("a reply differs from what was sent");
     return end - start;

@@ -38,29 +38,20 @@ struct tally {
 
     std::vector<std::atomic<std::uint32_t>> seen;
     std::atomic<std::uint64_t> out_of_order{0};
-    std::atomic<bool> producers_done{false};
 };
 
 void produce(item_queue& queue, std::uint32_t producer, std::uint32_t count) {
     for (std::uint32_t number = 0; number < count; ++number) {
-        while (!queue.push({producer, number})) std::this_thread::yield();
+        if (queue.push_wait({producer, number}) != promisqs::status::ok) return;  // closed
     }
 }
 
 void consume(item_queue& queue, const settings& wanted, tally& counted) {
     std::vector<std::uint32_t> next(wanted.producers);
-    for (;;) {
-        // Asked before the pop: a queue that is empty after the last push stays empty.
-        const bool last_look = counted.producers_done;
-        if (const auto item = queue.pop()) {
-            ++counted.seen[std::size_t{item->producer} * wanted.count + item->number];
-            if (item->number < next[item->producer]) ++counted.out_of_order;
-            next[item->producer] = item->number + 1;
-        } else if (last_look) {
-            return;
-        } else {
-            std::this_thread::yield();
-        }
+    while (const auto item = queue.pop_wait()) {  // until the queue is closed and drained
+        ++counted.seen[std::size_t{item->producer} * wanted.count + item->number];
+        if (item->number < next[item->producer]) ++counted.out_of_order;
+        next[item->producer] = item->number + 1;
     }
 }
 
@@ -74,7 +65,7 @@ void run(item_queue& queue, const settings& wanted, tally& counted) {
         producers.emplace_back([&, i] { produce(queue, i, wanted.count); });
     }
     producers.clear();  // joins them
-    counted.producers_done = true;
+    queue.close();
 }
 
 bool report(const tally& counted) {

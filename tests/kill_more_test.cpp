@@ -89,8 +89,7 @@ constexpr waiting_calls by_copy{
     [](queue& q, numbered& out, std::chrono::milliseconds limit) { return q.pop_wait_for(out, limit); }};
 
 constexpr waiting_calls in_place{
-    "in place",
-    [](queue& q, const numbered& in) { return q.push_wait_with([&](numbered& slot) { slot = in; }); },
+    "in place", [](queue& q, const numbered& in) { return q.push_wait_with([&](numbered& slot) { slot = in; }); },
     [](queue& q, const numbered& in, std::chrono::milliseconds limit) {
         return q.push_wait_with_for([&](numbered& slot) { slot = in; }, limit);
     },
@@ -208,8 +207,8 @@ void kill_pop_while_a_producer_sleeps() {
         const numbers rest = found_by(who, name, *mine);
         out.insert(out.end(), rest.begin(), rest.end());
         const bool again = promisqs_test::holds(out, before[0]);
-        const std::string found = "waiting " + text_of(before) + ", pushed " + std::to_string(number) + ", found " +
-                                  text_of(out);
+        const std::string found =
+            "waiting " + text_of(before) + ", pushed " + std::to_string(number) + ", found " + text_of(out);
         expect(promisqs_test::same_numbers(promisqs_test::without(out, before[0]), {before[1], number}), found);
         expect(again || answer->message.number == before[0], "lost: " + found);
         expect_full_capacity(*mine);

@@ -52,9 +52,7 @@ struct waiting_call {
 };
 
 std::string text(status answer) { return std::string(to_string(answer)); }
-std::string text(const std::optional<std::uint64_t>& message) {
-    return message ? std::to_string(*message) : "nothing";
-}
+std::string text(const std::optional<std::uint64_t>& message) { return message ? std::to_string(*message) : "nothing"; }
 std::string text(queue::size_type count) { return "moved " + std::to_string(count); }
 std::string index_text(const std::optional<std::size_t>& ready) {
     return ready ? "queue " + std::to_string(*ready) : "nothing";
@@ -76,7 +74,8 @@ const std::vector<waiting_call>& calls_of_producers() {
          [](queue& q, stop s) { return text(q.push_wait_with_for(fill, 24h, s)); }},
         {"push_wait_with_until", role::producer, "stopped",
          [](queue& q, stop s) { return text(q.push_wait_with_until(fill, far_ahead, s)); }},
-        {"push_some_wait", role::producer, "moved 0", [](queue& q, stop s) { return text(q.push_some_wait(batch, s)); }},
+        {"push_some_wait", role::producer, "moved 0",
+         [](queue& q, stop s) { return text(q.push_some_wait(batch, s)); }},
         {"push_some_wait_for", role::producer, "moved 0",
          [](queue& q, stop s) { return text(q.push_some_wait_for(batch, 24h, s)); }},
         {"push_some_wait_until", role::producer, "moved 0",

@@ -54,17 +54,18 @@ struct queue_access;
 
 /// A handle on a queue of `T` in a shared memory object.
 ///
-/// Messages come out in the order in which they were pushed; those of one producer, in the order in which it pushed them.
-/// All that a producer wrote before a push is visible to the consumer that pops that message. Any number of threads may use
-/// one handle at once, without a lock. (A handle must not be used while it is assigned to, moved from or destroyed.) So may
-/// several handles in one process, and handles in many processes. After `fork`, the child's handles work. A handle is not
-/// for use in signal handlers.
+/// Messages come out in the order in which they were pushed; those of one producer, in the order in which it pushed
+/// them. All that a producer wrote before a push is visible to the consumer that pops that message. Any number of
+/// threads may use one handle at once, without a lock. (A handle must not be used while it is assigned to, moved from
+/// or destroyed.) So may several handles in one process, and handles in many processes. After `fork`, the child's
+/// handles work. A handle is not for use in signal handlers.
 ///
 /// A thread's first push or pop through a handle, or through copies of it, registers the thread as a participant. That
 /// takes a few microseconds and can throw. After that, a push or pop makes a system call only if it has to wait for a
 /// participant in the middle of an operation on the same position, or has to wake one that sleeps.
 ///
-/// Wherever a call takes a `std::stop_token`, it ends the wait at once when a stop is requested, and wakes no other sleeper.
+/// Wherever a call takes a `std::stop_token`, it ends the wait at once when a stop is requested, and wakes no other
+/// sleeper.
 ///
 /// \tparam T  any trivially copyable type of 1 byte to megabytes
 template <queue_element T>
@@ -97,8 +98,9 @@ public:
     ///
     /// \param name      as given to `create`
     /// \param memory    how this process maps it
-    /// \throws queue_error  `not_found`, `element_size_differs`, `schema_differs`, `layout_version_differs`, `not_a_queue`,
-    ///                  `corrupt`, `unfinished`, `invalid_name`, `no_memory`, `no_permission`, `system_failure`
+    /// \throws queue_error  `not_found`, `element_size_differs`, `schema_differs`, `layout_version_differs`,
+    ///                  `not_a_queue`, `corrupt`, `unfinished`, `invalid_name`, `no_memory`, `no_permission`,
+    ///                  `system_failure`
     /// \par Blocks
     ///   as `create`
     /// \par If killed
@@ -107,11 +109,11 @@ public:
         return shmem_queue(detail::queue_base::open(name, description(), memory));
     }
 
-    /// Opens a queue, or creates it if there is none. Of many processes that call this at once, one creates the queue, and
-    /// all get the same. The options count for the process that creates it, except `options::memory`.
+    /// Opens a queue, or creates it if there is none. Of many processes that call this at once, one creates the queue,
+    /// and all get the same. The options count for the process that creates it, except `options::memory`.
     ///
-    /// \throws queue_error  as `create` and `open`, without `already_exists` and `not_found`; and `capacity_differs`, as
-    ///                  the capacity is part of what is asked for
+    /// \throws queue_error  as `create` and `open`, without `already_exists` and `not_found`; and `capacity_differs`,
+    ///                  as the capacity is part of what is asked for
     /// \par Blocks
     ///   as `create`
     /// \par If killed
@@ -121,8 +123,8 @@ public:
         return shmem_queue(detail::queue_base::open_or_create(name, description(), capacity, wanted));
     }
 
-    /// Removes a queue's name, so that the name can be used for another queue. Processes that have the queue open can go on
-    /// with it. Its memory is given back with the last of them.
+    /// Removes a queue's name, so that the name can be used for another queue. Processes that have the queue open can
+    /// go on with it. Its memory is given back with the last of them.
     ///
     /// \return          whether there was one
     /// \throws queue_error  `invalid_name`, `not_a_queue`, `no_permission`, `unfinished`, `system_failure`
@@ -137,19 +139,19 @@ public:
     shmem_queue(shmem_queue&&) noexcept = default;
     shmem_queue& operator=(shmem_queue&&) noexcept = default;
 
-    /// Closes the queue for this process if this was its last handle on it. Removes the queue if this was the last handle of
-    /// all, and the queue is not to be kept.
+    /// Closes the queue for this process if this was its last handle on it. Removes the queue if this was the last
+    /// handle of all, and the queue is not to be kept.
     ~shmem_queue() = default;
 
     /// Puts a message at the end.
     ///
     /// \return          true: done. False: the queue was full (see `full`), or is closed (`is_closed`)
-    /// \throws queue_error  `too_many_participants`, `role_taken` or `system_failure`, on a thread's first use; `corrupt`;
-    ///                  `in_callable`, inside a callable of `push_with` or `pop_with`. Also what the callable of
-    ///                  `on_dropped` throws
+    /// \throws queue_error  `too_many_participants`, `role_taken` or `system_failure`, on a thread's first use;
+    ///                  `corrupt`; `in_callable`, inside a callable of `push_with` or `pop_with`. Also what the
+    ///                  callable of `on_dropped` throws
     /// \par Blocks
-    ///   not for a full queue; only while another participant is in the middle of an operation on the same position. If that
-    ///   one is stopped, this blocks without end (`try_push` does not)
+    ///   not for a full queue; only while another participant is in the middle of an operation on the same position. If
+    ///   that one is stopped, this blocks without end (`try_push` does not)
     /// \par Orders
     ///   all that this thread wrote before is visible to the consumer that pops the message
     /// \par If killed
@@ -161,14 +163,15 @@ public:
         return impl_.until_settled(op);
     }
 
-    /// Makes one attempt to put a message at the end. After a run of successes, the first failing attempt retries for about
-    /// 0.5 µs before it reports.
+    /// Makes one attempt to put a message at the end. After a run of successes, the first failing attempt retries for
+    /// about 0.5 µs before it reports.
     ///
-    /// \return          `ok`, `full`, `closed`, or `would_block`: another participant is in the middle of an operation on
-    ///                  the same position
+    /// \return          `ok`, `full`, `closed`, or `would_block`: another participant is in the middle of an operation
+    ///                  on the same position
     /// \throws queue_error  as `push`
     /// \par Blocks
-    ///   never. An attempt that finds nothing to do recovers what the dead have left, every 20 ms at most (see `recover`)
+    ///   never. An attempt that finds nothing to do recovers what the dead have left, every 20 ms at most (see
+    ///   `recover`)
     /// \par If killed
     ///   as `push`
     status try_push(const T& message) {
@@ -191,9 +194,9 @@ public:
     ///   the message is delivered to another consumer, or has been handed over, as if killed when this had returned
     [[nodiscard]] std::optional<T> pop() {
         if constexpr (sizeof(std::optional<T>) <= 2 * sizeof(void*) && is_assignable) {
-            // Small messages are returned in registers. Going through memory stalls: the one-byte flag is read again as part
-            // of a wider word (store-forwarding failure). g++ 12 still takes a struct through memory where this is not
-            // inlined; `try_pop` does not have this.
+            // Small messages are returned in registers. Going through memory stalls: the one-byte flag is read again as
+            // part of a wider word (store-forwarding failure). g++ 12 still takes a struct through memory where this is
+            // not inlined; `try_pop` does not have this.
             typename impl::taken result{};
             result.done = impl_.quick(detail::pop_one<T>{result.message.bytes});
             if (!result.done) [[unlikely]]
@@ -249,8 +252,8 @@ public:
         return push_until(message, detail::to_deadline(deadline), stop);
     }
 
-    /// Takes the oldest message, waiting for one. A message whose consumer died is delivered to a waiting consumer within
-    /// 20 ms.
+    /// Takes the oldest message, waiting for one. A message whose consumer died is delivered to a waiting consumer
+    /// within 20 ms.
     ///
     /// \param stop      may end the wait
     /// \return          the message, or nothing: the queue is closed and drained, or a stop was requested
@@ -337,8 +340,8 @@ public:
     ///
     /// \param stop      may end the wait
     /// \param timeout   steady-clock time to wait; zero, or less, looks once
-    /// \return          how many; 0: the queue is closed (and drained), a stop was requested, the time is over, or there
-    ///                  were none. Of `push_all_wait`: as `push_wait`
+    /// \return          how many; 0: the queue is closed (and drained), a stop was requested, the time is over, or
+    ///                  there were none. Of `push_all_wait`: as `push_wait`
     /// \par Blocks
     ///   as `push_wait` and `pop_wait`
     [[nodiscard]] size_type push_some_wait(std::span<const T> messages, const stop_token& stop = {}) {
@@ -386,12 +389,12 @@ public:
 
     /// Puts a message at the end that `fill` makes in place.
     ///
-    /// \param fill      is called, once there is room, with a `T&` in the queue, whose value is whatever was there. It must
-    ///                  not be left by longjmp, nor push, pop or peek in the same queue through this handle. Other
+    /// \param fill      is called, once there is room, with a `T&` in the queue, whose value is whatever was there. It
+    ///                  must not be left by longjmp, nor push, pop or peek in the same queue through this handle. Other
     ///                  participants wait at this position until it returns
     /// \return          as `push`
-    /// \throws queue_error  as `push`; `in_callable`, if called inside such a callable. Also what `fill` throws: nothing
-    ///                  is pushed then
+    /// \throws queue_error  as `push`; `in_callable`, if called inside such a callable. Also what `fill` throws:
+    ///                  nothing is pushed then
     /// \par Blocks
     ///   as `push`
     /// \par If killed
@@ -431,8 +434,9 @@ public:
         return push_with_until(std::forward<Fill>(fill), detail::to_deadline(deadline), stop);
     }
 
-    /// Takes the oldest message by letting `use` read it in place. The message is gone once `use` has returned: its return
-    /// is an acknowledgement. Otherwise the message is delivered again, later than others that were pushed after it.
+    /// Takes the oldest message by letting `use` read it in place. The message is gone once `use` has returned: its
+    /// return is an acknowledgement. Otherwise the message is delivered again, later than others that were pushed after
+    /// it.
     ///
     /// \param use       is called with a `const T&` in the queue; as `fill` of `push_with`
     /// \return          whether there was a message; as `pop`
@@ -459,8 +463,8 @@ public:
         if (result == status::ok) impl_.pop_claimed(made, std::forward<Use>(use));
         return result;
     }
-    /// As `pop_with`, waiting for a message; answers as `pop_wait(out)`. So a consumer can wait, and lose nothing when it is
-    /// killed.
+    /// As `pop_with`, waiting for a message; answers as `pop_wait(out)`. So a consumer can wait, and lose nothing when
+    /// it is killed.
     ///
     /// \param stop      may end the wait for a message; it does not interrupt `use`
     /// \param timeout   steady-clock time to wait for a message; zero, or less, looks once
@@ -478,7 +482,8 @@ public:
         return pop_with_until(std::forward<Use>(use), detail::to_deadline(deadline), stop);
     }
 
-    /// Closes the queue for all users, for good: no more messages can be pushed. Messages that wait can still be popped.
+    /// Closes the queue for all users, for good: no more messages can be pushed. Messages that wait can still be
+    /// popped.
     ///
     /// \par Orders
     ///   a process that finds it closed sees what was done before
@@ -488,9 +493,9 @@ public:
     /// Whether a process has closed it.
     [[nodiscard]] bool is_closed() const noexcept { return impl_.is_closed(); }
 
-    /// Recovers what participants have left that died in the middle of an operation. Nobody needs to call this: a push or
-    /// pop that is stuck behind the dead does the same; so does one that finds the queue empty, every 20 ms; so does `open`.
-    /// A participant that is alive is never touched, however long it has been stopped.
+    /// Recovers what participants have left that died in the middle of an operation. Nobody needs to call this: a push
+    /// or pop that is stuck behind the dead does the same; so does one that finds the queue empty, every 20 ms; so does
+    /// `open`. A participant that is alive is never touched, however long it has been stopped.
     ///
     /// \return          what was found
     /// \throws queue_error  `system_failure`. Also what the callable of `on_dropped` throws
@@ -503,9 +508,9 @@ public:
     /// Says what to do with poison messages: those that are dropped through this handle because they have killed
     /// `options::max_deaths` consumers.
     ///
-    /// \param callable  is called, with a copy, by a thread that finds this out in a push, pop, peek or `recover` through
-    ///                  this handle or a copy of it. It may use the queue. Other handles, and processes, have their own.
-    ///                  Where none is set, the message is dropped silently, and counted (`stats`)
+    /// \param callable  is called, with a copy, by a thread that finds this out in a push, pop, peek or `recover`
+    ///                  through this handle or a copy of it. It may use the queue. Other handles, and processes, have
+    ///                  their own. Where none is set, the message is dropped silently, and counted (`stats`)
     /// \par If killed
     ///   before it has returned: the message is gone
     void on_dropped(std::function<void(const T&)> callable) {
@@ -517,20 +522,20 @@ public:
         });
     }
 
-    /// Says what can be said about the queue and its users at the moment, while they go on. It writes down, in the queue,
-    /// since when a position has been found stalled.
+    /// Says what can be said about the queue and its users at the moment, while they go on. It writes down, in the
+    /// queue, since when a position has been found stalled.
     ///
     /// \throws std::bad_alloc
     /// \par Blocks
     ///   never; makes one system call for each participant
     [[nodiscard]] queue_stats stats() const { return impl_.stats(); }
 
-    /// Copies the oldest message and leaves it where it is. The copy is whole, though others may take the message at the
-    /// same time.
+    /// Copies the oldest message and leaves it where it is. The copy is whole, though others may take the message at
+    /// the same time.
     ///
     /// \return          the message, or nothing: the queue was empty
-    /// \throws queue_error  `corrupt`; `in_callable`, where the calling thread's own callable holds the position. Also what
-    ///                  the callable of `on_dropped` throws
+    /// \throws queue_error  `corrupt`; `in_callable`, where the calling thread's own callable holds the position. Also
+    ///                  what the callable of `on_dropped` throws
     /// \par Blocks
     ///   as `pop`
     /// \par If killed
@@ -544,8 +549,8 @@ public:
     /// Makes one attempt to copy the oldest message.
     ///
     /// \param out       is assigned the message's bytes when the answer is `ok`, else left alone
-    /// \return          `ok`, `empty`, `closed`, or `would_block`: another participant is in the middle of an operation on
-    ///                  the same position
+    /// \return          `ok`, `empty`, `closed`, or `would_block`: another participant is in the middle of an operation
+    ///                  on the same position
     /// \throws queue_error  `corrupt`
     /// \par Blocks
     ///   never
@@ -558,22 +563,23 @@ public:
         return result;
     }
 
-    /// How many messages wait, 0 to `capacity()`: exact while nobody works on the queue. Otherwise messages that come and go
-    /// during the call may be counted. After a death this may look at every slot.
+    /// How many messages wait, 0 to `capacity()`: exact while nobody works on the queue. Otherwise messages that come
+    /// and go during the call may be counted. After a death this may look at every slot.
     [[nodiscard]] size_type size() const noexcept { return impl_.size(); }
     /// How many messages it holds.
     [[nodiscard]] size_type capacity() const noexcept { return impl_.capacity(); }
-    /// Whether no message waited, at an instant during the call. A message that a consumer holds does not wait. A message
-    /// whose consumer died waits only once a recovery has found it: so poll by `pop`, not by this.
+    /// Whether no message waited, at an instant during the call. A message that a consumer holds does not wait. A
+    /// message whose consumer died waits only once a recovery has found it: so poll by `pop`, not by this.
     [[nodiscard]] bool empty() const noexcept { return impl_.size() == 0; }
-    /// Whether there was no room for another message, at an instant during the call. As a rule `capacity()` messages waited.
-    /// After a death, or a callable that threw, the next place may also hold a message that is to be delivered again, or
-    /// places behind the first message may be tombstones.
+    /// Whether there was no room for another message, at an instant during the call. As a rule `capacity()` messages
+    /// waited. After a death, or a callable that threw, the next place may also hold a message that is to be delivered
+    /// again, or places behind the first message may be tombstones.
     [[nodiscard]] bool full() const noexcept { return impl_.full(); }
     /// The name that it was created with.
     [[nodiscard]] const std::string& name() const noexcept { return impl_.name(); }
 
-    /// Pops: every message that the loop `for (const T& m : q)` sees has been taken out. It ends when the queue is empty.
+    /// Pops: every message that the loop `for (const T& m : q)` sees has been taken out. It ends when the queue is
+    /// empty.
     [[nodiscard]] iterator begin() noexcept { return iterator(*this); }
     [[nodiscard]] std::default_sentinel_t end() const noexcept { return std::default_sentinel; }
 
@@ -666,8 +672,8 @@ struct detail::queue_access {
 };
 
 /// Takes message after message out of a queue, until it finds the queue empty. An input iterator, which pops when it is
-/// looked at, and not before: what was not looked at stays in the queue. It can be moved, not copied, as a message can be
-/// taken only once.
+/// looked at, and not before: what was not looked at stays in the queue. It can be moved, not copied, as a message can
+/// be taken only once.
 template <queue_element T>
 class shmem_queue<T>::iterator {
 public:

@@ -11,8 +11,8 @@
 
 namespace promisqs {
 
-/// A file descriptor for `poll`, `epoll` or Boost.Asio. It is readable when a pop of a queue would not have to wait: the
-/// queue has a message, or is closed and drained.
+/// A file descriptor for `poll`, `epoll` or Boost.Asio. It is readable when a pop of a queue would not have to wait:
+/// the queue has a message, or is closed and drained.
 ///
 /// \code
 /// promisqs::ready_event event(queue);
@@ -21,9 +21,9 @@ namespace promisqs {
 /// event.rearm();
 /// \endcode
 ///
-/// It has a thread of its own, which sleeps as any waiting consumer does. A push makes a system call to wake it only while
-/// it sleeps. After it has made the descriptor readable, it does nothing until `rearm`. A forked child has no such thread:
-/// the child makes an event of its own.
+/// It has a thread of its own, which sleeps as any waiting consumer does. A push makes a system call to wake it only
+/// while it sleeps. After it has made the descriptor readable, it does nothing until `rearm`. A forked child has no
+/// such thread: the child makes an event of its own.
 template <queue_element T>
 class ready_event {
 public:
@@ -39,8 +39,8 @@ public:
     /// Non-blocking, closed by `exec`. Others must not read or close it.
     [[nodiscard]] int descriptor() const noexcept { return detail::descriptor_of(*watcher_); }
 
-    /// Makes the descriptor unreadable until there is a message: it is readable again at once, if there still is one. To be
-    /// called, by one thread at a time, when enough has been popped.
+    /// Makes the descriptor unreadable until there is a message: it is readable again at once, if there still is one.
+    /// To be called, by one thread at a time, when enough has been popped.
     void rearm() noexcept { detail::rearm(*watcher_); }
 
 private:

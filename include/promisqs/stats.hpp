@@ -41,14 +41,17 @@ struct queue_stats {
     std::uint64_t capacity;
     std::uint64_t pushed;  ///< messages ever pushed; those in the middle of it are counted
     std::uint64_t
-        popped;  ///< messages ever popped; likewise, and until it comes back, one whose consumer died. Not those dropped
+        /// Messages ever popped; likewise, and until it comes back, one whose consumer died. Not those dropped
+        popped;
     std::uint64_t
         tombstones;  ///< places given up, because their producer died or threw; a recoverer that dies may fail to count
     std::uint64_t
-        redelivered;  ///< deaths of consumers with a message in their hands, but for those that had it dropped; likewise
+        /// Deaths of consumers with a message in their hands, but for those that had it dropped; likewise
+        redelivered;
     std::uint64_t dropped;  ///< messages that cost too many consumers; likewise
     bool closed;
-    /// Somebody is settling what the dead have left. If that does not end, it was stopped in the middle of it, and nobody else can.
+    /// Somebody is settling what the dead have left. If that does not end, it was stopped in the middle of it, and
+    /// nobody else can.
     bool being_recovered;
     std::vector<participant_stats> participants;
     std::optional<stall> head;  ///< where pops wait for a producer

@@ -71,14 +71,14 @@ std::optional<std::size_t> wait_any_of(std::span<const shmem_queue<T>> queues, c
 
 }  // namespace detail
 
-/// Waits until a pop of one of the queues would not have to wait: the queue has a message, or is closed and drained. Popping
-/// is left to the caller. Another consumer may be faster: so use `try_pop`, and wait again.
+/// Waits until a pop of one of the queues would not have to wait: the queue has a message, or is closed and drained.
+/// Popping is left to the caller. Another consumer may be faster: so use `try_pop`, and wait again.
 ///
-/// \param arguments  up to 127 queues, of any element types; then, to limit the wait, a duration or a point of the steady
-///                   clock (zero, or less, looks once); then, to end it from another thread, a `std::stop_token`
+/// \param arguments  up to 127 queues, of any element types; then, to limit the wait, a duration or a point of the
+///                   steady clock (zero, or less, looks once); then, to end it from another thread, a `std::stop_token`
 /// \return           the index of the first queue that is ready; nothing: the time is over, or a stop was requested
-/// \throws queue_error  `invalid_options`, for too many queues. Also what the callable of `on_dropped` throws. A corrupt
-///                   queue is ready: its pop throws
+/// \throws queue_error  `invalid_options`, for too many queues. Also what the callable of `on_dropped` throws. A
+///                   corrupt queue is ready: its pop throws
 /// \par Blocks
 ///   until then: looks for a while, and then sleeps, woken by pushes and by `close`
 /// \par If killed
@@ -100,8 +100,8 @@ requires detail::is_queue<First>
     return detail::wait_for_any(bases, limits.deadline, limits.stop);
 }
 
-/// The same for a number of queues that is only known when the program runs. None: sleeps until the time is over, or a stop
-/// is requested.
+/// The same for a number of queues that is only known when the program runs. None: sleeps until the time is over, or a
+/// stop is requested.
 template <class T>
 [[nodiscard]] std::optional<std::size_t> wait_any(std::span<const shmem_queue<T>> queues,
                                                   const detail::stop_token& stop = {}) {

@@ -40,8 +40,7 @@ bool somebody_sleeps(const promisqs::shmem_queue<T>& q, promisqs::detail::role w
     return (wait_word_of(q, whose) & promisqs::detail::layout::asleep) != 0;
 }
 template <class T>
-void await_sleeper(const promisqs::shmem_queue<T>& q,
-                   promisqs::detail::role whose = promisqs::detail::role::consumer) {
+void await_sleeper(const promisqs::shmem_queue<T>& q, promisqs::detail::role whose = promisqs::detail::role::consumer) {
     while (!somebody_sleeps(q, whose)) std::this_thread::yield();
 }
 

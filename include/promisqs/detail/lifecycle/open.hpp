@@ -46,8 +46,8 @@ using message_counter = std::uint64_t (*)(const segment& object, const checked_h
            used ? "in use" : "used by nobody", "; open it (open, open_or_create), or remove it first"});
 }
 
-// The functions that follow are not cold, unlike what they call: g++ takes all of a function for cold that has to pass a
-// cold call, and users create a queue and loop over its messages in the same function.
+// The functions that follow are not cold, unlike what they call: g++ takes all of a function for cold that has to pass
+// a cold call, and users create a queue and loop over its messages in the same function.
 
 /// Which of the two a call may do: create a queue where there is none, and use one that it finds.
 enum class join_mode { create, open, open_or_create };

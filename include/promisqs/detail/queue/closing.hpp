@@ -22,8 +22,8 @@ using untyped_ring = ring<slot_array<runtime_stride>>;
 /// Closes a queue, and tells when it is closed for good.
 ///
 /// The closed bit is a part of `tail`. A declared single producer moves `tail` by a plain store, which may wipe the bit
-/// out. So the closer leaves a second mark, `closing`, in the consumers' wait word, which the producer reads at the end of
-/// each push; and a consumer trusts the bit only once no such push can be under way.
+/// out. So the closer leaves a second mark, `closing`, in the consumers' wait word, which the producer reads at the end
+/// of each push; and a consumer trusts the bit only once no such push can be under way.
 class closer {
 public:
     closer(const untyped_ring& ring, const participant_table& table, shared_file& file) noexcept
@@ -51,9 +51,9 @@ public:
     [[nodiscard]] bool is_final() const noexcept {
         if (!ring_.roles().producer || word().has(layout::ended)) return true;
         wait_for_other_processors();
-        // [Q2] seq_cst, pairs with [Q1]: after the barrier. A producer that looks at `tail` from here on sees the bit. If one has
-        // looked before, its intent is visible below. Acquire would let this load come before the barrier, and miss both. The
-        // entry of a dead producer is not waited for.
+        // [Q2] seq_cst, pairs with [Q1]: after the barrier. A producer that looks at `tail` from here on sees the bit.
+        // If one has looked before, its intent is visible below. Acquire would let this load come before the barrier,
+        // and miss both. The entry of a dead producer is not waited for.
         const std::uint64_t tail = ring_.memory().tail().load(std::memory_order_seq_cst);
         if (!ring_.space().closed(tail) || may_be_pushing(ring_.space().ticket_of(tail))) return false;
         word().set(layout::ended);

@@ -8,8 +8,8 @@
 
 namespace promisqs::detail {
 
-/// A point of the steady clock in nanoseconds. 0 if it lies before the clock's beginning; `never` if it lies beyond what
-/// the kernel takes.
+/// A point of the steady clock in nanoseconds. 0 if it lies before the clock's beginning; `never` if it lies beyond
+/// what the kernel takes.
 template <class Duration>
 std::uint64_t to_deadline(std::chrono::time_point<std::chrono::steady_clock, Duration> when) noexcept {
     using seconds = std::chrono::duration<double>;

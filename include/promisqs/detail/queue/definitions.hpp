@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Defines what queue_base.hpp and readiness.hpp declare: all that does not depend on the element type. queue.hpp includes
-// it, unless PROMISQS_COMPILED is defined: then src/promisqs.cpp is the one file that does.
+// Defines what queue_base.hpp and readiness.hpp declare: all that does not depend on the element type. queue.hpp
+// includes it, unless PROMISQS_COMPILED is defined: then src/promisqs.cpp is the one file that does.
 
 #include <promisqs/detail/layout.hpp>
 #include <promisqs/detail/lifecycle/open.hpp>
@@ -179,8 +179,8 @@ PROMISQS_DEFINITION outcome queue_base::look() const {
     return was_at == layout::no_ticket ? 1 : ring.space().distance(was_at, now_at);
 }
 
-// Reporting empty or full must read the other role's counter, which steals its cache line. A thread that succeeded recently
-// therefore checks its own slot again first.
+// Reporting empty or full must read the other role's counter, which steals its cache line. A thread that succeeded
+// recently therefore checks its own slot again first.
 [[gnu::noinline]] PROMISQS_DEFINITION bool queue_base::spin_briefly(const operation& op) const {
     constexpr unsigned looks = 16;
     if (moved_since_last_idle(op.whose) == 0) return false;

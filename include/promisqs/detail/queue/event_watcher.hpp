@@ -17,8 +17,8 @@
 
 namespace promisqs::detail {
 
-/// A thread that sleeps as any consumer does, and makes a descriptor readable when a pop would not have to wait. Then it
-/// does nothing until `rearm`.
+/// A thread that sleeps as any consumer does, and makes a descriptor readable when a pop would not have to wait. Then
+/// it does nothing until `rearm`.
 class event_watcher {
 public:
     /// \throws  `std::system_error`, if there is no descriptor or no thread to be had
@@ -35,8 +35,8 @@ public:
     event_watcher(const event_watcher&) = delete;
     event_watcher& operator=(const event_watcher&) = delete;
     ~event_watcher() {
-        // [E1] release, pairs with [E3]: what this thread did before is over when the watcher ends. Relaxed would let the watcher
-        // run on without it.
+        // [E1] release, pairs with [E3]: what this thread did before is over when the watcher ends. Relaxed would let
+        // the watcher run on without it.
         command_.store(stop, std::memory_order_release);
         os::wake(command_, os::everybody);
         thread_.join();
@@ -48,8 +48,8 @@ public:
     void rearm() noexcept {
         os::clear_event(descriptor_);
         std::uint32_t expected = signalled;
-        // [E2] acq_rel, pairs with [E3] and [E4]: the cleared event comes before the watcher's next signal. Relaxed would let that signal
-        // be cleared.
+        // [E2] acq_rel, pairs with [E3] and [E4]: the cleared event comes before the watcher's next signal. Relaxed
+        // would let that signal be cleared.
         if (command_.compare_exchange_strong(expected, watching, std::memory_order_acq_rel)) {
             os::wake(command_, os::everybody);
         }
@@ -68,7 +68,8 @@ private:
             if (!wait_once()) continue;
             // First this: `rearm` may come as soon as the descriptor is readable, and must find it.
             std::uint32_t expected = watching;
-            // [E4] acq_rel, pairs with [E2]: the event is signalled after it was cleared. Relaxed would let it be cleared afterwards.
+            // [E4] acq_rel, pairs with [E2]: the event is signalled after it was cleared. Relaxed would let it be
+            // cleared afterwards.
             if (!command_.compare_exchange_strong(expected, signalled, std::memory_order_acq_rel)) continue;
             os::signal_event(descriptor_);
             while (command() == signalled) os::sleep_on(command_, signalled, never);

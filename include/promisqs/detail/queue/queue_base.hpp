@@ -79,8 +79,8 @@ public:
     ///
     /// \return  whether it is done
     bool until_settled(const operation& op) const;
-    /// Repeats the attempt until the operation is done, the queue is closed, the time is over, or a stop is requested. Looks
-    /// for a while, and then sleeps.
+    /// Repeats the attempt until the operation is done, the queue is closed, the time is over, or a stop is requested.
+    /// Looks for a while, and then sleeps.
     ///
     /// \param deadline  by the steady clock, in nanoseconds
     status until(const operation& op, std::uint64_t deadline, const stop_token& stop) const;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What a handle does for its element type: the quick path of each operation, and what it hands to the drivers. queue.hpp
-// says what is promised.
+// What a handle does for its element type: the quick path of each operation, and what it hands to the drivers.
+// queue.hpp says what is promised.
 
 #include <promisqs/detail/layout.hpp>
 #include <promisqs/detail/protocol/ring.hpp>
@@ -27,7 +27,8 @@ class queue_impl : public queue_base {
         static_stride<layout::slot_stride(sizeof(T), alignof(T)), layout::payload_offset(sizeof(T), alignof(T))>;
 
 public:
-    /// Room for a message that need not have a default constructor. It is not cleared, which would take as long as a copy.
+    /// Room for a message that need not have a default constructor. It is not cleared, which would take as long as a
+    /// copy.
     union storage {
         storage() noexcept {}
         alignas(T) std::byte bytes[sizeof(T)];
@@ -51,8 +52,8 @@ public:
         return done;
     }
 
-    // The drivers, for an operation whose quick attempt has failed. Out of line and cold, so that the quick path saves no
-    // registers. Nothing in them is compiled for size that takes time: they call what is not cold.
+    // The drivers, for an operation whose quick attempt has failed. Out of line and cold, so that the quick path saves
+    // no registers. Nothing in them is compiled for size that takes time: they call what is not cold.
 
     template <class Operation>
     [[gnu::noinline, gnu::cold]] status once(Operation op) const {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// A participant's entry holds one claim at a time. While a user's callable runs between claim and publish, a second claim
-// of the same thread in the same queue would overwrite the first one's intent, and leave it without an owner. So the
-// guard hides the entry from the thread until the callable ends.
+// A participant's entry holds one claim at a time. While a user's callable runs between claim and publish, a second
+// claim of the same thread in the same queue would overwrite the first one's intent, and leave it without an owner. So
+// the guard hides the entry from the thread until the callable ends.
 
 #include <promisqs/detail/queue/thread_cache.hpp>
 #include <promisqs/detail/raise.hpp>

@@ -40,8 +40,8 @@ inline untyped_ring ring_of(const segment& object, const checked_header& header,
     return {memory, header.capacity, single_roles::of_bits(header.single_roles)};
 }
 
-/// One process's use of one queue, shared by the copies of a handle: the segment, the participant entries of this process's
-/// threads, and recovery.
+/// One process's use of one queue, shared by the copies of a handle: the segment, the participant entries of this
+/// process's threads, and recovery.
 class session {
 public:
     explicit session(joined_segment joined)
@@ -90,14 +90,15 @@ public:
         return report;
     }
 
-    /// As `recover`, but leaves poison messages in the queue: a caller that has just opened it had no time to set a handler.
+    /// As `recover`, but leaves poison messages in the queue: a caller that has just opened it had no time to set a
+    /// handler.
     void recover_without_dropping() {
         recovery_report report;
         static_cast<void>(recover_with(nullptr, dead_letters::slot(dropped_, false), report));
     }
 
-    /// As `recover`, if some time has passed since this process did so the last time. Where the system refuses the lock,
-    /// recovery is left to other processes.
+    /// As `recover`, if some time has passed since this process did so the last time. Where the system refuses the
+    /// lock, recovery is left to other processes.
     ///
     /// \param interval  nanoseconds since the last recovery
     /// \param now       by a steady clock, which may be a little behind
@@ -111,7 +112,8 @@ public:
         return report.messages_to_redeliver != 0;
     }
 
-    /// Calls `act()` while no recovery is in progress anywhere; waits for one to end. False: the system refused the lock.
+    /// Calls `act()` while no recovery is in progress anywhere; waits for one to end. False: the system refused the
+    /// lock.
     template <class Act>
     bool between_recoveries(Act act) noexcept {
         for (backoff wait;; wait()) {

@@ -75,12 +75,14 @@ inline queue_stats collect_stats(const session& queue) {
     result.closed = ring.closed();
     result.being_recovered = queue.is_being_recovered();
     result.size = ring.size();
-    // All tickets that were ever claimed are messages, except the tombstones. Messages that no longer wait have been popped.
+    // All tickets that were ever claimed are messages, except the tombstones. Messages that no longer wait have been
+    // popped.
     const std::uint64_t claimed = space.distance(0, space.ticket_of(counters.tail.load(std::memory_order_relaxed)));
     result.pushed = claimed - std::min(claimed, result.tombstones);
     result.popped = result.pushed - std::min(result.pushed, result.size + result.dropped);
     for (std::uint32_t i = 0; i < queue.participants().count(); ++i) {
-        // [A5] acquire, pairs with [A3]: an entry that is seen occupied has no earlier owner's intents. Relaxed would show them.
+        // [A5] acquire, pairs with [A3]: an entry that is seen occupied has no earlier owner's intents. Relaxed would
+        // show them.
         if (queue.participants()[i].occupied.load(std::memory_order_acquire) != 0) {
             result.participants.push_back(stats_of(queue, i));
         }

@@ -21,8 +21,8 @@ struct known_entry {
     std::uint64_t idle_at;  // the ticket at which it last found nothing, or no room
 };
 
-/// What a thread remembers of its entries in all queues. A small cache without a destructor: one look into it is all that
-/// a push pays.
+/// What a thread remembers of its entries in all queues. A small cache without a destructor: one look into it is all
+/// that a push pays.
 struct thread_cache {
     using table = std::array<known_entry, 8>;
     std::array<table, 2> of_roles;  // a thread may have one role of a queue and not the other

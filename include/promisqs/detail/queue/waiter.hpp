@@ -79,36 +79,33 @@ private:
 /// A word that ends a wait when a stop is requested. The waiter sleeps on it, too, so no other sleeper is disturbed.
 class stop_signal {
 public:
-    explicit stop_signal([[maybe_unused]] const stop_token& token) {
 #if defined(__cpp_lib_jthread)
-        if (token.stop_possible()) callback_.emplace(token, request{word_});
+    explicit stop_signal(const stop_token& token)
+        : possible_(token.stop_possible()), callback_(token, request{word_}) {}
+#else
+    explicit stop_signal(const stop_token& /*token*/) noexcept {}
 #endif
-    }
     stop_signal(const stop_signal&) = delete;
     stop_signal& operator=(const stop_signal&) = delete;
     ~stop_signal() = default;
 
     /// Null: a stop can't be requested.
-    [[nodiscard]] std::atomic<std::uint32_t>* word() noexcept {
-#if defined(__cpp_lib_jthread)
-        if (callback_) return &word_;
-#endif
-        return nullptr;
-    }
+    [[nodiscard]] std::atomic<std::uint32_t>* word() noexcept { return possible_ ? &word_ : nullptr; }
 
 private:
     std::atomic<std::uint32_t> word_ = 0;
+    bool possible_ = false;
 #if defined(__cpp_lib_jthread)
     struct request {
         std::atomic<std::uint32_t>& word;
         void operator()() const noexcept {
-            // [T1] release, pairs with [T2]: what was done before the request is visible to the thread that stops. Relaxed
-            // would let it miss that.
+            // [T1] release, pairs with [T2]: what was done before the request is visible to the thread that stops.
+            // Relaxed would let it miss that.
             word.store(1, std::memory_order_release);
             os::wake(word, os::everybody);
         }
     };
-    std::optional<std::stop_callback<request>> callback_;
+    std::stop_callback<request> callback_;  // the last member: it may run at once
 #endif
 };
 
@@ -174,7 +171,8 @@ public:
 
 private:
     [[nodiscard]] bool is_interrupted() const noexcept {
-        // [T2] acquire, pairs with [T1]: what was done before the request is visible. Relaxed would let this thread miss it.
+        // [T2] acquire, pairs with [T1]: what was done before the request is visible. Relaxed would let this thread
+        // miss it.
         return interrupt_ != nullptr && interrupt_->load(std::memory_order_acquire) != 0;
     }
 
@@ -226,7 +224,8 @@ private:
         if (words.size() <= 1) return os::sleep_on(first, value, deadline);
         const int result = os::sleep_on_any(words.data(), words.size(), deadline);
         if (result == 0 || result == EAGAIN || result == EINTR || result == ETIMEDOUT) return result;
-        // The kernel can't sleep on several words (before Linux 5.16), or may not: on one of them, and soon on the others.
+        // The kernel can't sleep on several words (before Linux 5.16), or may not: on one of them, and soon on the
+        // others.
         return os::sleep_on(first, value, std::min(deadline, os::steady_clock() + wait_word::short_interval));
     }
 
