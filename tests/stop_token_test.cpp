@@ -191,6 +191,17 @@ std::stop_token already_stopped() {
 
 }  // namespace
 
+TEST_CASE("the name of a status is what it is called in the code") {
+    CHECK(to_string(status::ok) == "ok");
+    CHECK(to_string(status::full) == "full");
+    CHECK(to_string(status::empty) == "empty");
+    CHECK(to_string(status::would_block) == "would_block");
+    CHECK(to_string(status::closed) == "closed");
+    CHECK(to_string(status::timed_out) == "timed_out");
+    CHECK(to_string(status::stopped) == "stopped");
+    static_assert(to_string(status::stopped) == "stopped");
+}
+
 TEST_CASE("a call that sleeps ends when a stop is requested, and has moved nothing") {
     const bool single = GENERATE(false, true);
     for (const waiting_call& call : all_calls()) {

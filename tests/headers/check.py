@@ -42,8 +42,8 @@ PUBLIC_EXTRA = {"element": {"schema", "layout"}}
 
 # What `protocol` must not know: the system, the clock, Boost, exceptions, threads.
 NOT_IN_PROTOCOL = re.compile(
-    r"#\s*include\s*<(?:boost/|sys/|linux/|unistd\.h|fcntl\.h|signal\.h|pthread\.h|time\.h|chrono|ctime|exception|stdexcept|"
-    r"system_error|thread|mutex|condition_variable|stop_token)"
+    r"#\s*include\s*<(?:boost/|sys/|linux/|unistd\.h|fcntl\.h|signal\.h|pthread\.h|time\.h|chrono|ctime|exception|"
+    r"stdexcept|system_error|thread|mutex|condition_variable|stop_token)"
     r"|\b(?:throw|try|catch)\b|std::chrono|boost::")
 # Boost is for `os`, which maps memory, and for `schema`, which describes types.
 MAY_USE_BOOST = {"os", "schema"}
@@ -56,8 +56,7 @@ def without_comments(text):
 
 
 def place(header):
-    """The folder of a header below include/promisqs: "" for public ones, else a folder of detail/, or the header's own name
-    if it lies beside layout.hpp."""
+    """Where a header is: "" for public ones, else its folder in detail/. For one beside layout.hpp, its own name."""
     if header.parts[0] != "detail":
         return ""
     return header.stem if len(header.parts) == 2 else header.parts[1]

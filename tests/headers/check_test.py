@@ -46,7 +46,8 @@ class CheckTest(unittest.TestCase):
 
     def list_headers(self, more=""):
         names = sorted(str(path.relative_to(self.root)) for path in (self.root / "include").rglob("*.hpp"))
-        self.write("CMakeLists.txt", "".join(f"    {name}\n" for name in names) + more + "VERIFY_INTERFACE_HEADER_SETS\n")
+        listed = "".join(f"    {name}\n" for name in names)
+        self.write("CMakeLists.txt", listed + more + "VERIFY_INTERFACE_HEADER_SETS\n")
 
     def finds(self, *words):
         found = check.violations(self.root)
@@ -200,7 +201,8 @@ class CheckTest(unittest.TestCase):
                 self.add(f"include/promisqs/{name}.hpp", f"namespace {namespace} {{}}\n")
                 self.finds(f"{name}.hpp", f"the namespace {namespace},")
                 path.write_text(before, encoding="utf-8")
-        self.add("include/promisqs/stats.hpp", 'namespace promisqs { namespace detail { char c = \'{\'; } void f() {} }\n')
+        self.add("include/promisqs/stats.hpp",
+                 'namespace promisqs { namespace detail { char c = \'{\'; } void f() {} }\n')
         self.finds_nothing()
 
 
