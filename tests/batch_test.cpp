@@ -39,14 +39,14 @@ numbers popped(queue& q, std::size_t room) {
     return result;
 }
 
-promisqs::options sides(bool single) { return {.single_producer = single, .single_consumer = single}; }
+promisqs::options roles(bool single) { return {.single_producer = single, .single_consumer = single}; }
 
 }  // namespace
 
 TEST_CASE("push_some pushes what fits, pop_some pops what is there") {
     const scoped_name name("some");
     const std::uint64_t capacity = GENERATE(1U, 2U, 3U, 5U, 8U);
-    auto q = queue::create(name, capacity, sides(GENERATE(false, true)));
+    auto q = queue::create(name, capacity, roles(GENERATE(false, true)));
     std::uint64_t next = 1;
     for (std::uint64_t before = 0; before <= capacity; ++before) {  // from every position, past the end of the ring
         CAPTURE(capacity, before);
@@ -105,7 +105,7 @@ TEST_CASE("no messages are pushed, and popped into no room, at once") {
 
 TEST_CASE("a closed queue takes no batch, and gives what is left") {
     const scoped_name name("batch-closed");
-    auto q = queue::create(name, 4, sides(GENERATE(false, true)));
+    auto q = queue::create(name, 4, roles(GENERATE(false, true)));
     REQUIRE(q.push_all(from(1, 3)));
     q.close();
     CHECK(q.push_some(from(4, 1)) == 0);
@@ -118,7 +118,7 @@ TEST_CASE("a closed queue takes no batch, and gives what is left") {
 
 TEST_CASE("batches and single messages follow each other") {
     const scoped_name name("batch-mixed");
-    auto q = queue::create(name, 6, sides(GENERATE(false, true)));
+    auto q = queue::create(name, 6, roles(GENERATE(false, true)));
     for (int lap = 0; lap < 20; ++lap) {
         REQUIRE(q.push(1));
         REQUIRE(q.push_all(from(2, 3)));
@@ -142,7 +142,7 @@ TEST_CASE("a batch that fits only in part says so when its time is over") {
     CHECK(q.pop_some_wait_until(room, std::chrono::steady_clock::now() + 1h) == 3);
 }
 
-TEST_CASE("who waits for much room leaves to others what is too little for it") {
+TEST_CASE("a producer that waits for much room leaves to others what is too little for it") {
     const scoped_name name("batch-others");
     auto q = queue::create(name, 3);
     REQUIRE(q.push_all(from(1, 3)));
@@ -161,7 +161,7 @@ TEST_CASE("who waits for much room leaves to others what is too little for it") 
     });
     while (ready < 2) std::this_thread::yield();
     CHECK(q.pop() == 1U);
-    little.join();  // whether it was asleep, or comes later
+    little.join();  // it was asleep, or comes later
     CHECK(q.pop() == 2U);
     CHECK(q.pop() == 3U);
     CHECK(q.pop() == 20U);

@@ -18,7 +18,7 @@ using promisqs_test::busy_process;
 using promisqs_test::scoped_name;
 using queue = promisqs_test::number_queue;
 
-TEST_CASE("a closed queue takes nothing more, and is empty until nothing can come back, and then closed") {
+TEST_CASE("a closed queue takes nothing more, and says empty until no message can come back, and then closed") {
     const scoped_name name("close");
     auto q = queue::create(name, 4, {.life = promisqs::lifetime::keep});
     std::uint64_t out = 0;
@@ -78,7 +78,7 @@ TEST_CASE("a push that is under way when the queue is closed still arrives, unle
     CHECK(q.is_closed());
 }
 
-TEST_CASE("a closed queue is not at its end while a consumer holds a message, and is once that has it") {
+TEST_CASE("a closed queue is not at its end while a consumer holds a message, and is once the consumer has taken it") {
     const scoped_name name("death-close-pop");
     auto q = queue::create(name, 2);
     std::uint64_t out = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Deaths of every kind in the middle of push_with and pop_with, and what the others make of them: who gets the message, what is
-// counted, what recover() and stats() say, and what is left alone because somebody alive may own it.
+// Deaths of every kind in the middle of push_with and pop_with, and what follows: which process gets the message, what
+// is counted, what recover() and stats() say, and what is left alone because a live process may own it.
 
 #include "support/casualties.hpp"
 #include "support/catch.hpp"
@@ -136,7 +136,7 @@ TEST_CASE("a message whose consumer ended in any way is delivered to another pro
     has_full_capacity(q);
 }
 
-TEST_CASE("of a push whose producer ended in any way nothing appears, and its place is used again") {
+TEST_CASE("a push whose producer ended in any way leaves no message, and its place is used again") {
     const ending& how = GENERATE(from_range(endings()));
     CAPTURE(how.name);
     const scoped_name name("death-push");
@@ -156,7 +156,7 @@ TEST_CASE("of a push whose producer ended in any way nothing appears, and its pl
     has_full_capacity(q);
 }
 
-TEST_CASE("a recovery reports nothing where nobody died, and only the entry of who died idle") {
+TEST_CASE("a recovery reports nothing where nobody died, and one entry for a process that died idle") {
     const scoped_name name("death-idle");
     auto q = queue::create(name, 2);
     recovers(q, {});
@@ -168,7 +168,7 @@ TEST_CASE("a recovery reports nothing where nobody died, and only the entry of w
     CHECK(q.size() == 1);
 }
 
-TEST_CASE("a recovery reports everything that several dead have left, and the next one nothing") {
+TEST_CASE("a recovery reports all that several dead processes have left, and the next one reports nothing") {
     const scoped_name name("death-many");
     auto q = queue::create(name, 8);
     for (std::uint64_t i = 0; i < 4; ++i) REQUIRE(q.push(i));
@@ -191,7 +191,7 @@ TEST_CASE("a recovery reports everything that several dead have left, and the ne
     has_full_capacity(q);
 }
 
-TEST_CASE("all that the threads of one process had in their hands comes back when it dies") {
+TEST_CASE("all messages that the threads of one process had claimed come back when it dies") {
     const scoped_name name("death-threads");
     auto q = queue::create(name, 8);
     for (std::uint64_t i = 0; i < 3; ++i) REQUIRE(q.push(i));
@@ -290,7 +290,7 @@ TEST_CASE("a recovery that finds another one in progress says so, and does nothi
     recovers(q, {.removed = 1, .to_redeliver = 1});
 }
 
-TEST_CASE("statistics show that somebody is in the middle of a recovery") {
+TEST_CASE("statistics show that a recovery is in progress") {
     const scoped_name name("death-being-recovered");
     auto q = queue::create(name, 2);
     CHECK_FALSE(q.stats().being_recovered);
@@ -299,7 +299,7 @@ TEST_CASE("statistics show that somebody is in the middle of a recovery") {
     CHECK(q.stats().being_recovered);
 }
 
-TEST_CASE("a recovery that was begun and not ended, by one that died, is taken up by the next") {
+TEST_CASE("a recovery whose process died in it is finished by the next one") {
     const scoped_name name("death-recoverer");
     auto q = queue::create(name, 2, {.max_deaths = 1});
     REQUIRE(q.push(13));
@@ -315,7 +315,7 @@ TEST_CASE("a recovery that was begun and not ended, by one that died, is taken u
     has_full_capacity(q);
 }
 
-TEST_CASE("a newcomer finds room in a table full of the dead, and settles what they were at") {
+TEST_CASE("a newcomer finds room in a table full of dead participants, and recovers what they left") {
     const scoped_name name("death-table");
     auto q = queue::create(name, 4, {.participants = 4});
     REQUIRE(wait_for(forked([&] { return q.push(1) && q.push(2) ? 0 : 1; })) == 0);
@@ -336,7 +336,7 @@ TEST_CASE("a newcomer finds room in a table full of the dead, and settles what t
     has_full_capacity(q);
 }
 
-TEST_CASE("a table full of the living refuses a newcomer, until one of them dies") {
+TEST_CASE("a table full of live participants refuses a newcomer until one of them dies") {
     const scoped_name name("death-refused");
     auto q = queue::create(name, 4, {.participants = 1});
     {
@@ -347,7 +347,7 @@ TEST_CASE("a table full of the living refuses a newcomer, until one of them dies
     CHECK(q.pop() == 3U);
 }
 
-TEST_CASE("opening settles what the dead have left, producers' and consumers'") {
+TEST_CASE("opening a queue recovers what dead producers and consumers have left") {
     const scoped_name name("death-open");
     auto q = queue::create(name, 3);
     REQUIRE(q.push(1));
@@ -362,7 +362,7 @@ TEST_CASE("opening settles what the dead have left, producers' and consumers'") 
     CHECK(other.size() == 1);
 }
 
-TEST_CASE("pops and looks that are stuck behind a dead producer go on by themselves") {
+TEST_CASE("pops and looks that are stuck behind a dead producer recover what it left, and go on") {
     const scoped_name name("death-stuck");
     auto q = queue::create(name, 3);
     dies_pushing(q);
@@ -383,7 +383,7 @@ TEST_CASE("pops and looks that are stuck behind a dead producer go on by themsel
     CHECK(q.stats().tombstones == 1);
 }
 
-TEST_CASE("pushes that are stuck behind a dead consumer in a full queue go on by themselves") {
+TEST_CASE("pushes that are stuck behind a dead consumer in a full queue recover what it left, and go on") {
     const scoped_name name("death-stuck-push");
     auto q = queue::create(name, GENERATE(1U, 2U));
     while (q.push(1)) {}
@@ -402,7 +402,7 @@ TEST_CASE("pushes that are stuck behind a dead consumer in a full queue go on by
     CHECK(q.size() == q.capacity());
 }
 
-TEST_CASE("a thread that ends gives its entry back while its process lives, and is not taken for dead in between") {
+TEST_CASE("a thread that ends gives its entry back while its process lives, and is never taken for dead") {
     const scoped_name name("death-thread-end");
     auto q = queue::create(name, 4, {.participants = 2});
     REQUIRE(q.push(0));
@@ -418,7 +418,8 @@ TEST_CASE("a thread that ends gives its entry back while its process lives, and 
     CHECK(q.size() == 1);
 }
 
-TEST_CASE("forked in the midst of traffic, both sides go on, and what one had when it is killed comes back") {
+TEST_CASE(
+    "after a fork in the midst of traffic parent and child go on, and what a killed child had claimed comes back") {
     const scoped_name name("death-fork-traffic");
     auto q = queue::create(name, 16, {.max_deaths = 0});
     std::atomic<bool> stop = false;
@@ -443,7 +444,7 @@ TEST_CASE("forked in the midst of traffic, both sides go on, and what one had wh
             }
         }
     });
-    std::uint64_t held = 0;
+    std::uint64_t killed_inside = 0;
     std::uint64_t given_up = 0;
     for (int i = 0; i < 10; ++i) {
         // One after the other: what one of them holds, all others may soon be waiting for.
@@ -455,7 +456,7 @@ TEST_CASE("forked in the midst of traffic, both sides go on, and what one had wh
             while (!q.push_with([&](std::uint64_t&) { wait(); })) std::this_thread::yield();
         });
         producer.kill();
-        ++held;
+        ++killed_inside;
         ++given_up;
         const std::uint64_t seen = popped;
         while (popped < seen + 100) std::this_thread::yield();  // the parent goes on
@@ -467,12 +468,12 @@ TEST_CASE("forked in the midst of traffic, both sides go on, and what one had wh
     while (q.pop()) ++left;
 
     CHECK(popped + left == pushed);
-    CHECK(q.stats().redelivered == held);
+    CHECK(q.stats().redelivered == killed_inside);
     CHECK(q.stats().tombstones == given_up);
     has_full_capacity(q);
 }
 
-TEST_CASE("a producer that is stuck behind a dead consumer goes on by itself") {
+TEST_CASE("a producer that is stuck behind a dead consumer recovers what it left, and goes on") {
     const scoped_name name("stuck");
     auto q = queue::create(name, 1);
     REQUIRE(q.push(1));
@@ -512,7 +513,7 @@ TEST_CASE("a consumer that polls seldom finds the message of one that died when 
     CHECK(q.pop() == 1U);
 }
 
-TEST_CASE("who finds all entries taken waits for the end of somebody else's recovery") {
+TEST_CASE("a process that finds all entries taken waits for a recovery in progress, which may free one") {
     const scoped_name name("table-recovery");
     auto q = queue::create(name, 2, {.participants = 1});
     REQUIRE(wait_for(forked([&] { return q.push(1) ? 0 : 1; })) == 0);
@@ -533,7 +534,7 @@ TEST_CASE("who finds all entries taken waits for the end of somebody else's reco
     CHECK(pushed);
 }
 
-TEST_CASE("statistics tell totals and who takes part") {
+TEST_CASE("statistics tell totals and participants") {
     const scoped_name name("stats");
     auto q = queue::create(name, 4);
     for (std::uint64_t i = 0; i < 3; ++i) REQUIRE(q.push(i));
@@ -610,13 +611,13 @@ TEST_CASE("a process that is stopped in the middle of a push or pop keeps what i
     has_full_capacity(q);
 }
 
-TEST_CASE("statistics show who holds the head or the tail, and that it has been doing so for ever longer") {
-    const scoped_name name("death-held");
+TEST_CASE("statistics show which participant stalls the head or the tail, and for how long") {
+    const scoped_name name("death-stall");
     auto q = queue::create(name, 1);
     const bool pushing = GENERATE(true, false);
-    const auto held = [&](const promisqs::queue_stats& stats) { return pushing ? stats.head : stats.tail; };
+    const auto stall = [&](const promisqs::queue_stats& stats) { return pushing ? stats.head : stats.tail; };
     if (!pushing) REQUIRE(q.push(8));
-    CHECK_FALSE(held(q.stats()));
+    CHECK_FALSE(stall(q.stats()));
     busy_process other([&](auto wait) {
         if (pushing) {
             static_cast<void>(q.push_with([&](std::uint64_t&) { wait(); }));
@@ -625,8 +626,8 @@ TEST_CASE("statistics show who holds the head or the tail, and that it has been 
         }
     });
 
-    const auto first = held(q.stats());
-    const auto second = held(q.stats());
+    const auto first = stall(q.stats());
+    const auto second = stall(q.stats());
 
     REQUIRE(first);
     REQUIRE(second);
@@ -640,10 +641,10 @@ TEST_CASE("statistics show who holds the head or the tail, and that it has been 
     CHECK(second->by->popping.has_value() == !pushing);
 
     other.kill();
-    const auto dead = held(q.stats());
+    const auto dead = stall(q.stats());
     REQUIRE(dead);
     REQUIRE(dead->by);
     CHECK_FALSE(dead->by->alive);
     static_cast<void>(q.recover());
-    CHECK_FALSE(held(q.stats()));
+    CHECK_FALSE(stall(q.stats()));
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Messages that cost consumer after consumer: when they are dropped, and what is handed to whom.
+// Poison messages, which kill consumer after consumer: when they are dropped, and what the callable for them gets.
 
 #include "support/casualties.hpp"
 #include "support/catch.hpp"
@@ -42,7 +42,7 @@ TEST_CASE("by default the third death drops a message; two do not") {
     has_full_capacity(q);
 }
 
-TEST_CASE("after two deaths a message can still be had") {
+TEST_CASE("after two deaths a message is still delivered") {
     const scoped_name name("death-twice");
     auto q = queue::create(name, 2);
     REQUIRE(q.push(13));
@@ -70,7 +70,7 @@ TEST_CASE("a message is never dropped where max_deaths is 0, however many consum
     has_full_capacity(q);
 }
 
-TEST_CASE("throwing does not count as dying, and does not make a death forgotten") {
+TEST_CASE("a callable that throws counts as no death, and does not reset the count of deaths") {
     const scoped_name name("death-and-throws");
     auto q = queue::create(name, 1, {.max_deaths = 2});
     const auto throw_often = [&] {
@@ -91,7 +91,7 @@ TEST_CASE("throwing does not count as dying, and does not make a death forgotten
     has_full_capacity(q);
 }
 
-TEST_CASE("a message that has cost too many consumers is dropped, counted, and handed to the callable") {
+TEST_CASE("a message that has killed too many consumers is dropped, counted, and handed to the callable") {
     const scoped_name name("poison");
     const std::uint32_t deaths = GENERATE(1U, 3U, 7U);
     auto q = queue::create(name, 2, {.max_deaths = deaths});
@@ -110,7 +110,8 @@ TEST_CASE("a message that has cost too many consumers is dropped, counted, and h
     has_full_capacity(q);
 }
 
-TEST_CASE("what is dropped is handed over whole, by a push that is stuck behind it, too, and may be put elsewhere") {
+TEST_CASE(
+    "a dropped message is handed over whole, also by a push that is stuck behind it, and may be pushed elsewhere") {
     const scoped_name name("death-dropped");
     const scoped_name other_name("death-dead-letters");
     auto q = queue::create(name, 1, {.max_deaths = 1});
@@ -122,7 +123,7 @@ TEST_CASE("what is dropped is handed over whole, by a push that is stuck behind 
     REQUIRE(q.push(13));
     dies_popping(q);
 
-    CHECK_FALSE(q.push(20));  // stuck, settles it, and finds what the callable has pushed
+    CHECK_FALSE(q.push(20));  // stuck: recovers, and finds what the callable has pushed
 
     CHECK(q.pop() == 14U);
     CHECK(letters.pop() == 13U);
@@ -130,7 +131,7 @@ TEST_CASE("what is dropped is handed over whole, by a push that is stuck behind 
     CHECK(q.stats().dropped == 1);
 }
 
-TEST_CASE("what the callable for dropped messages throws comes out of recover, and the queue is in order") {
+TEST_CASE("an exception of the callable for dropped messages comes out of recover, and the queue is in order") {
     const scoped_name name("death-handler-throws");
     auto q = queue::create(name, 2, {.max_deaths = 1});
     q.on_dropped([](const std::uint64_t&) { throw refusal("no room for that"); });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// push_with and pop_with: what becomes of a message when the callable throws, ends its thread, forks, or uses queues itself.
+// push_with and pop_with: what becomes of a message when the callable throws, ends its thread, forks, or uses queues
+// itself.
 
 #include "support/casualties.hpp"
 #include "support/catch.hpp"
@@ -62,7 +63,7 @@ TEST_CASE("a callable that throws leaves no trace of the push") {
     has_full_capacity(q);
 }
 
-TEST_CASE("a callable that throws hands the message to somebody else, however often") {
+TEST_CASE("a callable that throws leaves the message to another consumer, however often") {
     const scoped_name name("use-throws");
     auto q = queue::create(name, GENERATE(1U, 3U), {.max_deaths = 1});
     REQUIRE(q.push(1));
@@ -112,7 +113,7 @@ TEST_CASE("inside a callable the same queue can't be pushed to or popped from, a
     has_full_capacity(q);
 }
 
-TEST_CASE("a child forked inside a callable has no part in the claim, its parent has") {
+TEST_CASE("a child forked inside a callable does not own the claim; its parent does") {
     const scoped_name name("fork-inside");
     auto q = queue::create(name, 2);
     ::pid_t child = -1;
@@ -193,7 +194,7 @@ TEST_CASE("a thread that is cancelled inside a callable leaves its claim in orde
     has_full_capacity(q);
 }
 
-TEST_CASE("a child forked inside a callable of pop_with gets an error, its parent has had the message") {
+TEST_CASE("a child forked inside a callable of pop_with gets an error; its parent has taken the message") {
     const scoped_name name("death-fork-inside");
     auto q = queue::create(name, 2);
     REQUIRE(q.push(5));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// push_wait_with and pop_wait_with: what they wait for, when they hand a message over, and what is left by a callable that
-// throws, or whose process is killed.
+// push_wait_with and pop_wait_with: what they wait for, when they hand a message over, and what is left by a callable
+// that throws, or whose process is killed.
 
 #include "support/casualties.hpp"
 #include "support/catch.hpp"

@@ -35,12 +35,12 @@ using promisqs_test::expect_full_capacity;
 using promisqs_test::expect_intact;
 using promisqs_test::expect_only_the_living;
 using promisqs_test::few_participants;
+using promisqs_test::finder;
 using promisqs_test::forked;
 using promisqs_test::fresh_number;
 using promisqs_test::kill_all_over;
 using promisqs_test::numbered;
 using promisqs_test::numbers;
-using promisqs_test::rescuer;
 using promisqs_test::scoped_name;
 using promisqs_test::shared_answer;
 using promisqs_test::step_through;
@@ -52,20 +52,20 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// All that waits, found by whoever it is.
-numbers found_by(rescuer who, const scoped_name& name, queue& mine) {
-    if (who == rescuer::newcomer) {
+// All messages that wait.
+numbers drained_as(finder by, const scoped_name& name, queue& mine) {
+    if (by == finder::newcomer) {
         auto newcomer = queue::open(name);
         return promisqs_test::drain(newcomer);
     }
-    if (who == rescuer::recover) static_cast<void>(mine.recover());
+    if (by == finder::recover) static_cast<void>(mine.recover());
     return promisqs_test::drain(mine);
 }
 
 // The same, by a handle that is opened for it.
-numbers found_by_another(rescuer who, const scoped_name& name) {
+numbers drained_by_another(finder by, const scoped_name& name) {
     auto q = queue::open(name);
-    return found_by(who, name, q);
+    return drained_as(by, name, q);
 }
 
 // The first so many.
@@ -99,7 +99,7 @@ constexpr waiting_calls in_place{
     }};
 
 // A victim that wants to wait, and does not get anything.
-void kill_in_vain_wait(const waiting_calls& calls, bool producer) {
+void kill_in_wait_for_nothing(const waiting_calls& calls, bool producer) {
     const scoped_name name("kill-wait");
     auto mine = queue::create(name, 2, few_participants);
     promisqs_test::register_at(mine);
@@ -118,10 +118,10 @@ void kill_in_vain_wait(const waiting_calls& calls, bool producer) {
         before = promisqs_test::put_in(mine, producer ? 2 : 0);
         return victim;
     };
-    const auto check = [&](rescuer who) { expect_intact(name, mine, before, who); };
+    const auto check = [&](finder by) { expect_intact(name, mine, before, by); };
     kill_all_over(
         name, std::string(producer ? "wait for room, " : "wait for a message, ") + calls.name, 0, start,
-        [&] { check(rescuer::recover); }, check);
+        [&] { check(finder::recover); }, check);
 }
 
 // A victim that pushes while a consumer sleeps: which must wake up, at the latest when somebody else pushes.
@@ -150,21 +150,21 @@ void kill_while_waking(const waiting_calls& calls) {
         await_sleeper(mine);
         return victim;
     };
-    const auto check = [&](rescuer who) {
+    const auto check = [&](finder by) {
         const std::uint64_t ours = fresh_number();
         expect(mine.push_wait(numbered::make(ours)) == status::ok, "a push into an open queue failed");
         expect(wait_for(sleeper) == 0, "the sleeper failed");
         const std::uint64_t got = promisqs_test::number_of(answer->message);
         expect(got == number || got == ours, "the sleeper got " + std::to_string(got));
-        expect_intact(name, mine, got == number ? numbers{ours} : numbers{}, who);
+        expect_intact(name, mine, got == number ? numbers{ours} : numbers{}, by);
     };
     kill_all_over(
-        name, std::string("push while a consumer sleeps, ") + calls.name, 0, start, [&] { check(rescuer::recover); },
+        name, std::string("push while a consumer sleeps, ") + calls.name, 0, start, [&] { check(finder::recover); },
         check);
 }
 
-// A victim that pops in place from a full queue while a producer sleeps in place: which must get room, at the latest when
-// somebody else pops. The victim's message is delivered again, unless its callable has got it.
+// A victim that pops in place from a full queue while a producer sleeps in place: which must get room, at the latest
+// when somebody else pops. The victim's message is delivered again, unless its callable has got it.
 void kill_pop_while_a_producer_sleeps() {
     const scoped_name name("kill-wake-push");
     auto keeper = queue::create(name, 2, few_participants);
@@ -193,7 +193,7 @@ void kill_pop_while_a_producer_sleeps() {
         await_sleeper(filler, promisqs::detail::role::producer);
         return victim;
     };
-    const auto check = [&](rescuer who) {
+    const auto check = [&](finder by) {
         mine.emplace(queue::open(name));
         mine->set_wait_policy(at_once_asleep);
         numbers out;
@@ -204,7 +204,7 @@ void kill_pop_while_a_producer_sleeps() {
             expect(out.size() <= 3, "there is no end of messages");
         }
         expect(wait_for(sleeper) == 0, "the sleeper failed");
-        const numbers rest = found_by(who, name, *mine);
+        const numbers rest = drained_as(by, name, *mine);
         out.insert(out.end(), rest.begin(), rest.end());
         const bool again = promisqs_test::holds(out, before[0]);
         const std::string found =
@@ -216,7 +216,7 @@ void kill_pop_while_a_producer_sleeps() {
         mine.reset();
     };
     kill_all_over(
-        name, "pop in place while a producer sleeps", 0, start, [&] { check(rescuer::recover); }, check);
+        name, "pop in place while a producer sleeps", 0, start, [&] { check(finder::recover); }, check);
 }
 
 // Whether a process is blocked in the kernel; one that is stopped between two steps is not.
@@ -254,8 +254,8 @@ private:
     ::pid_t pid_ = 0;
 };
 
-// A victim that sleeps until a message comes. It is killed before, in its sleep, or with the message, which must then be
-// delivered again, unless the victim has got it.
+// A victim that sleeps until a message comes. It is killed before, in its sleep, or with the message, which must then
+// be delivered again, unless the victim has got it.
 void kill_in_a_pop_that_is_woken() {
     const scoped_name name("kill-woken-pop");
     auto mine = queue::create(name, 2, few_participants);
@@ -277,17 +277,17 @@ void kill_in_a_pop_that_is_woken() {
         producer.emplace(victim->pid(), [&] { return queue::open(name).push(numbered::make(number)); });
         return victim;
     };
-    const auto check = [&](rescuer who) {
+    const auto check = [&](finder by) {
         const bool pushed = producer->finish();
         const bool received = answer->message.number == number;
         expect(pushed || !received, "a message came before it was pushed");
-        const numbers out = found_by_another(who, name);
+        const numbers out = drained_by_another(by, name);
         expect(out == numbers{number} || (out.empty() && (received || !pushed)),
                "pushed " + std::to_string(number) + ", found " + text_of(out));
-        expect_intact(name, mine, {}, who);
+        expect_intact(name, mine, {}, by);
     };
     kill_all_over(
-        name, "pop in place that sleeps and is woken", 0, start, [&] { check(rescuer::recover); }, check);
+        name, "pop in place that sleeps and is woken", 0, start, [&] { check(finder::recover); }, check);
 }
 
 // A victim that sleeps until there is room. Its message is there, or not.
@@ -312,26 +312,26 @@ void kill_in_a_push_that_is_woken() {
         consumer.emplace(victim->pid(), [&] { return queue::open(name).pop().has_value(); });
         return victim;
     };
-    const auto check = [&](rescuer who) {
+    const auto check = [&](finder by) {
         if (consumer->finish()) before.erase(before.begin());
-        const numbers out = found_by_another(who, name);
+        const numbers out = drained_by_another(by, name);
         expect(promisqs_test::without(out, number) == before && (out.size() < 2 || begins_with(out, before)),
                "waiting " + text_of(before) + ", found " + text_of(out));
-        expect_intact(name, mine, {}, who);
+        expect_intact(name, mine, {}, by);
     };
     number = fresh_number();
     kill_all_over(
-        name, "push in place that sleeps and is woken", 0, start, [&] { check(rescuer::recover); }, check);
+        name, "push in place that sleeps and is woken", 0, start, [&] { check(finder::recover); }, check);
 }
 
 struct batch_setting {
     std::uint64_t capacity;
     std::uint64_t filling;  // messages that wait
-    bool single;            // sides, of which the victim has one
+    bool single;            // roles, of which the victim has one
 };
 
-// A victim that pushes three at once. Each is there, or not; none that was claimed after one that is missing, because it writes them in
-// order.
+// A victim that pushes three at once. Each is there, or not; none that was claimed after one that is missing, because
+// it writes them in order.
 void kill_in_push_of_three(const batch_setting& how) {
     const scoped_name name("kill-push-3");
     promisqs::options wanted = few_participants;
@@ -357,9 +357,9 @@ void kill_in_push_of_three(const batch_setting& how) {
             return done == std::min<std::uint64_t>(3, how.capacity - how.filling) ? 0 : 2;
         });
     };
-    const auto check = [&](rescuer who) {
+    const auto check = [&](finder by) {
         mine.emplace(queue::open(name));
-        numbers out = found_by(who, name, *mine);
+        numbers out = drained_as(by, name, *mine);
         expect(begins_with(out, before), "waiting " + text_of(before) + ", found " + text_of(out));
         out.erase(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(before.size()));
         expect(begins_with(all, out), "the victim's " + text_of(all) + ", found " + text_of(out));
@@ -369,10 +369,11 @@ void kill_in_push_of_three(const batch_setting& how) {
     };
     kill_all_over(
         name, how.single ? "push_some of a single producer" : "push_some", how.filling, start,
-        [&] { check(rescuer::recover); }, check);
+        [&] { check(finder::recover); }, check);
 }
 
-// A victim that pops three at once. Each is delivered to somebody else, later than the others, or was released, in order.
+// A victim that pops three at once. Each is delivered to somebody else, later than the others, or was released, in
+// order.
 void kill_in_pop_of_three(const batch_setting& how) {
     const scoped_name name("kill-pop-3");
     promisqs::options wanted = few_participants;
@@ -394,9 +395,9 @@ void kill_in_pop_of_three(const batch_setting& how) {
         before = promisqs_test::put_in(filler, how.filling);
         return victim;
     };
-    const auto check = [&](rescuer who) {
+    const auto check = [&](finder by) {
         mine.emplace(queue::open(name));
-        const numbers out = found_by(who, name, *mine);
+        const numbers out = drained_as(by, name, *mine);
         const numbers rest(before.begin() + 3, before.end());
         numbers again;
         for (const std::uint64_t number : out) {
@@ -414,21 +415,21 @@ void kill_in_pop_of_three(const batch_setting& how) {
     };
     kill_all_over(
         name, how.single ? "pop_some of a single consumer" : "pop_some", how.filling, start,
-        [&] { check(rescuer::recover); }, check);
+        [&] { check(finder::recover); }, check);
 }
 
 }  // namespace
 
-TEST_CASE("killed in a wait that nobody ends") {
+TEST_CASE("killed in a wait for nothing") {
     SKIP_IF_STEPPING_IS_REFUSED();
-    kill_in_vain_wait(by_copy, false);
-    kill_in_vain_wait(by_copy, true);
+    kill_in_wait_for_nothing(by_copy, false);
+    kill_in_wait_for_nothing(by_copy, true);
 }
 
-TEST_CASE("killed in a wait in place that nobody ends") {
+TEST_CASE("killed in a wait in place for nothing") {
     SKIP_IF_STEPPING_IS_REFUSED();
-    kill_in_vain_wait(in_place, false);
-    kill_in_vain_wait(in_place, true);
+    kill_in_wait_for_nothing(in_place, false);
+    kill_in_wait_for_nothing(in_place, true);
 }
 
 TEST_CASE("killed in a pop in place that sleeps until a message comes") {

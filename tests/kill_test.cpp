@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Killed at every instruction: a victim makes one call, and is killed before its first machine instruction, after its first,
-// after its second, and so on to its last, each time in a new process. Each time, the survivors must find every message that is
-// owed to them, whole and once, and a queue that works to its full capacity.
+// Killed at every instruction: a victim makes one call, and is killed before its first machine instruction, after its
+// first, after its second, and so on to its last, each time in a new process. Each time, the survivors must find every
+// message that is owed to them, whole and once, and a queue that works to its full capacity.
 
 #include "support/account.hpp"
 #include "support/catch.hpp"
@@ -35,13 +35,13 @@ using promisqs_test::expect;
 using promisqs_test::expect_intact;
 using promisqs_test::expect_only_the_living;
 using promisqs_test::few_participants;
+using promisqs_test::finder;
 using promisqs_test::kill_all_over;
-using promisqs_test::names_of_rescuers;
+using promisqs_test::names_of_finders;
 using promisqs_test::numbered;
 using promisqs_test::numbers;
 using promisqs_test::position_reader;
 using promisqs_test::raw_object;
-using promisqs_test::rescuer;
 using promisqs_test::ring_call;
 using promisqs_test::scoped_name;
 using promisqs_test::step_through;
@@ -83,8 +83,8 @@ public:
         promisqs_test::register_at(mine_);
     }
 
-    /// The instructions of the call as it goes as a rule: one that finds nothing now and then takes a longer way, to look for
-    /// dead participants.
+    /// The instructions of the call as it goes as a rule: one that finds nothing now and then takes a longer way, to
+    /// look for dead participants.
     call_trace record() {
         call_trace shortest;
         for (int i = 0; i < 3; ++i) {
@@ -99,12 +99,12 @@ public:
     }
 
     /// Kills a victim after so many instructions, and checks all. Whether the call had its effect by then.
-    bool kill_after(std::size_t instructions, const call_trace& trace, rescuer who) {
+    bool kill_after(std::size_t instructions, const call_trace& trace, finder by) {
         auto victim = start();
         if (!victim->advance(instructions, trace)) ++missed_;  // it took another path, and is over
         victim->kill();
         victim.reset();
-        const numbers out = settle(who);
+        const numbers out = recover_and_drain(by);
         const bool effect = check_account(out);
         promisqs_test::expect_full_capacity(mine_);
         const auto report = mine_.recover();
@@ -145,14 +145,14 @@ private:
     }
 
     // Everything that is in the queue, in the order in which it comes out.
-    numbers settle(rescuer who) {
-        if (who == rescuer::recover) {
+    numbers recover_and_drain(finder by) {
+        if (by == finder::recover) {
             const auto report = mine_.recover();
             expect(report.participants_removed == 1, "the victim's entry was not taken back");
             expect(report.postponed == 0, "something was left for later, though nobody else is at it");
             return promisqs_test::drain(mine_);
         }
-        if (who == rescuer::newcomer) {
+        if (by == finder::newcomer) {
             auto newcomer = queue::open(name_);
             return promisqs_test::drain(newcomer);
         }
@@ -213,7 +213,7 @@ void kill_everywhere(const std::string& call_name) {
     SKIP_IF_STEPPING_IS_REFUSED();
     const ring_call& call = promisqs_test::ring_call_named(call_name);
     trials all;
-    std::size_t shift = 0;  // every instruction gets every rescuer, in one setting or another
+    std::size_t shift = 0;  // every instruction gets every finder, in one setting or another
     for (const setting& how : settings()) {
         const scoped_name name("kill-" + call_name);
         const std::string where = call_name + ", " + describe(how);
@@ -221,12 +221,12 @@ void kill_everywhere(const std::string& call_name) {
         const call_trace trace = queue_of_trials->record();
         bool effect = false;
         for (std::size_t i = 0; i <= trace.size(); ++i) {
-            const auto who = static_cast<rescuer>((i + shift) % 3);
+            const auto by = static_cast<finder>((i + shift) % 3);
             const std::string what = where + ", killed after " + std::to_string(i) + " of " +
                                      std::to_string(trace.size()) + " instructions, found by " +
-                                     names_of_rescuers[static_cast<std::size_t>(who)];
+                                     names_of_finders[static_cast<std::size_t>(by)];
             const bool passed = all.make(name.path(), what, [&] {
-                const bool now = queue_of_trials->kill_after(i, trace, who);
+                const bool now = queue_of_trials->kill_after(i, trace, by);
                 expect(now || !effect, "one instruction earlier, the call had had its effect");
                 effect = now;
             });
@@ -254,12 +254,12 @@ TEST_CASE("killed at every instruction of a try_pop") { kill_everywhere("try_pop
 TEST_CASE("killed at every instruction of a pop_with") { kill_everywhere("pop_with"); }
 TEST_CASE("killed at every instruction of a peek") { kill_everywhere("peek"); }
 
-// The rest are long calls: thousands of instructions, most of them the library's and the system's. Before and after each system
-// call, and in between at every so many instructions, about so many in all; at every instruction if PROMISQS_EVERY_INSTRUCTION
-// is set.
+// The rest are long calls: thousands of instructions, most of them the library's and the system's. Before and after
+// each system call, and in between at every so many instructions, about so many in all; at every instruction if
+// PROMISQS_EVERY_INSTRUCTION is set.
 namespace {
 
-// What was left by others who died before, for the victim to settle.
+// What others left that died before, for the victim to recover.
 struct deaths_before {
     std::uint64_t capacity;
     std::uint64_t filling;
@@ -295,13 +295,13 @@ void kill_in_recovery(const deaths_before& how, std::size_t phase) {
         }
         return victim;
     };
-    const auto check = [&](rescuer who) {
+    const auto check = [&](finder by) {
         numbers out;
         numbers more;
-        if (who == rescuer::recover) {
+        if (by == finder::recover) {
             static_cast<void>(mine.recover());
             out = promisqs_test::drain(mine);
-        } else if (who == rescuer::newcomer) {
+        } else if (by == finder::newcomer) {
             auto newcomer = queue::open(name);
             out = promisqs_test::drain(newcomer);
         } else {
@@ -310,7 +310,8 @@ void kill_in_recovery(const deaths_before& how, std::size_t phase) {
                 more.push_back(number);
             }
             while (const auto message = mine.pop()) out.push_back(promisqs_test::number_of(*message));
-            // One that a recovery has made an orphan, and died before it counted it, is not looked for until the next one.
+            // One that a recovery has made an orphan, and died before it counted it, is not looked for until the next
+            // one.
             static_cast<void>(mine.recover());
             for (const std::uint64_t number : promisqs_test::drain(mine)) out.push_back(number);
         }
@@ -324,7 +325,7 @@ void kill_in_recovery(const deaths_before& how, std::size_t phase) {
                                                  promisqs_test::without(wanted, before.front())
                                        : out == wanted;
         expect(same, "expected " + text_of(wanted) + ", found " + text_of(out));
-        if (who == rescuer::newcomer) static_cast<void>(mine.recover());  // it drops nothing
+        if (by == finder::newcomer) static_cast<void>(mine.recover());  // it drops nothing
         promisqs_test::expect_full_capacity(mine);
         expect_only_the_living(mine, 1);
     };
@@ -333,7 +334,7 @@ void kill_in_recovery(const deaths_before& how, std::size_t phase) {
                              (how.producer ? ", a dead producer" : "") +
                              (how.max_deaths == 1 ? ", a message to be dropped" : "");
     kill_all_over(
-        name, what, phase, start, [&] { check(rescuer::recover); }, check);
+        name, what, phase, start, [&] { check(finder::recover); }, check);
 }
 
 // A victim that opens a queue, in which a consumer has died if `repair`.
@@ -365,7 +366,7 @@ void kill_in_open(std::uint64_t capacity, std::uint64_t filling, bool alone, boo
             return q->capacity() == capacity ? 0 : 1;
         });
     };
-    const auto check = [&](rescuer who) {
+    const auto check = [&](finder by) {
         if (alone) {
             mine.emplace(queue::open(name));
             numbered oldest{};
@@ -374,13 +375,13 @@ void kill_in_open(std::uint64_t capacity, std::uint64_t filling, bool alone, boo
         }
         numbers wanted = before;
         if (repair) std::ranges::rotate(wanted, wanted.begin() + 1);
-        if (repair && who == rescuer::stuck_user) who = rescuer::recover;  // nobody would be stuck
-        expect_intact(name, *mine, wanted, who);
+        if (repair && by == finder::stuck_user) by = finder::recover;  // nobody would be stuck
+        expect_intact(name, *mine, wanted, by);
     };
     const std::string what = std::string("open") + (alone ? ", of a queue that nobody uses" : "") +
-                             (repair ? ", with something to settle" : "");
+                             (repair ? ", with something to recover" : "");
     kill_all_over(
-        name, what, 0, start, [&] { check(rescuer::recover); }, check);
+        name, what, 0, start, [&] { check(finder::recover); }, check);
 }
 
 // A victim that has used the queue gives its handle up.
@@ -399,9 +400,9 @@ void kill_in_destruction(std::uint64_t capacity, std::uint64_t filling) {
         before = promisqs_test::put_in(mine, filling);
         return victim;
     };
-    const auto check = [&](rescuer who) { expect_intact(name, mine, before, who); };
+    const auto check = [&](finder by) { expect_intact(name, mine, before, by); };
     kill_all_over(
-        name, "destruction of a handle", 0, start, [&] { check(rescuer::recover); }, check);
+        name, "destruction of a handle", 0, start, [&] { check(finder::recover); }, check);
 }
 
 // The last handle: the queue goes with it, or stays as it is.
@@ -421,13 +422,13 @@ void kill_in_last_destruction(std::uint64_t capacity, std::uint64_t filling) {
         });
     };
     bool gone = false;  // in some trial
-    const auto check = [&](rescuer who) {
+    const auto check = [&](finder by) {
         const bool here = name.exists();
         gone = gone || !here;
         {
-            auto mine = here && who == rescuer::newcomer ? queue::open(name)
-                                                         : queue::open_or_create(name, capacity, few_participants);
-            expect_intact(name, mine, here ? before : numbers{}, who);
+            auto mine = here && by == finder::newcomer ? queue::open(name)
+                                                       : queue::open_or_create(name, capacity, few_participants);
+            expect_intact(name, mine, here ? before : numbers{}, by);
         }
         expect(!name.exists(), "the last handle did not remove the queue");
     };
@@ -452,25 +453,26 @@ void kill_in_creation(std::uint64_t capacity, bool or_open) {
     };
     bool complete = false;  // in some trial
     std::size_t incomplete = 0;
-    const auto check = [&](rescuer who) {
-        // Of an object that nobody has come to mark, all must wait a while, to see whether its creator does; and who opens one that
-        // is marked, and not finished. Instruction by instruction, these are long stretches in which everything stays as it is.
+    const auto check = [&](finder by) {
+        // All calls wait a while for an object without a mark, as its creator may still make it; and so does an open of
+        // one that has the mark, and is not finished. Stepped through, these are long stretches in which nothing
+        // changes.
         const auto bytes = name.exists() ? raw_object(name.path()).read() : std::vector<std::byte>();
         std::uint64_t first_word = 0;
         if (bytes.size() >= sizeof first_word) std::memcpy(&first_word, bytes.data(), sizeof first_word);
         if (name.exists() && first_word != promisqs::detail::layout::magic && ++incomplete % 16 != 0) {
             if (bytes.empty()) return static_cast<void>(::unlink(name.path().c_str()));
-            if (who == rescuer::newcomer) who = rescuer::recover;
+            if (by == finder::newcomer) by = finder::recover;
         }
         {
             std::optional<queue> mine;
             try {
-                if (who == rescuer::recover) mine.emplace(queue::create(name, capacity, few_participants));
-                if (who == rescuer::newcomer) mine.emplace(queue::open(name));
-                if (who == rescuer::newcomer) complete = true;
+                if (by == finder::recover) mine.emplace(queue::create(name, capacity, few_participants));
+                if (by == finder::newcomer) mine.emplace(queue::open(name));
+                if (by == finder::newcomer) complete = true;
             } catch (const promisqs::queue_error& refusal) {
                 const auto code = refusal.code();
-                if (who == rescuer::recover) {
+                if (by == finder::recover) {
                     expect(code == promisqs::errc::already_exists, refusal.what());
                     complete = true;
                 } else {
@@ -480,7 +482,7 @@ void kill_in_creation(std::uint64_t capacity, bool or_open) {
             }
             if (!mine) mine.emplace(queue::open_or_create(name, capacity, few_participants));
             promisqs_test::register_at(*mine);
-            expect_intact(name, *mine, {}, who);
+            expect_intact(name, *mine, {}, by);
         }
         expect(!name.exists(), "the last handle did not remove the queue");
     };
@@ -507,10 +509,10 @@ void kill_in_close(std::uint64_t capacity, std::uint64_t filling) {
         return victim;
     };
     bool closed = false;  // earlier
-    const auto check = [&](rescuer who) {
+    const auto check = [&](finder by) {
         expect(mine->is_closed() || !closed, "one instruction earlier, the queue was closed");
         closed = mine->is_closed();
-        if (!closed) return expect_intact(name, *mine, before, who);
+        if (!closed) return expect_intact(name, *mine, before, by);
         expect(!mine->push(numbered::make(promisqs_test::fresh_number())), "a closed queue took a message");
         const numbers out = promisqs_test::drain(*mine);
         expect(out == before, "waiting " + text_of(before) + ", found " + text_of(out));
@@ -524,13 +526,13 @@ void kill_in_close(std::uint64_t capacity, std::uint64_t filling) {
         mine.reset();
     };
     kill_all_over(
-        name, "close", 0, start, [&] { check(rescuer::recover), closed = false; }, check);
+        name, "close", 0, start, [&] { check(finder::recover), closed = false; }, check);
     CHECK(closed);
 }
 
 }  // namespace
 
-TEST_CASE("killed in the recovery of what others have left who died") {
+TEST_CASE("killed in the recovery of what dead participants have left") {
     SKIP_IF_STEPPING_IS_REFUSED();
     kill_in_recovery({1, 0, false, true, 3}, 0);
     kill_in_recovery({1, 1, true, false, 3}, 1);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Soaks a queue in death: producers and consumers are killed at random and replaced, while a ledger is kept of every message.
-// Then the account must be exact. A round ends when the ledger is full, or after a while; by an order to stop, or by the death
-// of everybody at once. After each, the queue must hold exactly its capacity.
+// Soaks a queue in death: producers and consumers are killed at random and replaced, while a ledger is kept of every
+// message. Then the account must be exact. A round ends when the ledger is full, or after a while; by an order to stop,
+// or by the death of everybody at once. After each, the queue must hold exactly its capacity.
 
 #include "support/ledger.hpp"
 #include "support/names.hpp"
@@ -198,7 +198,7 @@ private:
             throw violation("all are dead, but a recovery leaves something for later");
         }
         for (sealed_message message{};;) {
-            const status answer = settled([&] { return queue_.try_pop(message); });
+            const status answer = until_definite([&] { return queue_.try_pop(message); });
             if (answer == status::empty) break;
             if (answer != status::ok) throw violation("a pop of what is left says " + std::string(to_string(answer)));
             ledger_.popped(message);
@@ -208,7 +208,7 @@ private:
         if (stats.size != 0) throw violation("a drained queue's size is " + std::to_string(stats.size));
         if (stats.dropped != 0) throw violation("a message was dropped, though none ever should");
         for (std::uint64_t i = 0; i < wanted_.capacity; ++i) {
-            if (settled([&] { return queue_.try_push(sealed_message::make(i)); }) != status::ok) {
+            if (until_definite([&] { return queue_.try_push(sealed_message::make(i)); }) != status::ok) {
                 throw violation("there is no room for message " + std::to_string(i) + " of " +
                                 std::to_string(wanted_.capacity));
             }
@@ -218,7 +218,7 @@ private:
         }
         for (std::uint64_t i = 0; i < wanted_.capacity; ++i) {
             sealed_message message{};
-            const bool got = settled([&] { return queue_.try_pop(message); }) == status::ok;
+            const bool got = until_definite([&] { return queue_.try_pop(message); }) == status::ok;
             if (!got || !message.whole() || message.number != i) {
                 throw violation("a queue that nobody else uses does not give back message " + std::to_string(i));
             }
@@ -226,9 +226,9 @@ private:
         if (!queue_.empty()) throw violation("a drained queue is not empty");
     }
 
-    // One attempt may come to nothing for each void in its way.
+    // One attempt may come to nothing for each tombstone in its way.
     template <class Attempt>
-    status settled(Attempt attempt) const {
+    status until_definite(Attempt attempt) const {
         for (std::uint64_t i = 0; i < 2 * wanted_.capacity + 16; ++i) {
             if (const status answer = attempt(); answer != status::would_block) return answer;
         }
@@ -311,7 +311,7 @@ private:
         }
     }
 
-    // Lets others go first, now and then: who kills is one of them.
+    // Lets others go first, now and then: among them the process that kills.
     static void dawdle(std::uint64_t luck) {
         if (luck / 4 % 4 == 0) std::this_thread::yield();
     }
@@ -349,8 +349,8 @@ private:
         if (is_producer(i)) return ledger_.excuse_cut_short();
         if (!wanted_.in_place) {
             if (states_[i].in_call.exchange(false)) ledger_.excuse_loss();
-        } else if (const std::uint64_t held = states_[i].in_hand.exchange(0); held != 0) {
-            ledger_.excuse_second(held - 1);
+        } else if (const std::uint64_t number = states_[i].in_hand.exchange(0); number != 0) {
+            ledger_.excuse_second(number - 1);
         }
     }
 
@@ -379,7 +379,7 @@ private:
         }
     }
 
-    // Somebody has ended by itself.
+    // A worker has ended without being killed.
     void judge_exit(std::size_t i, int how) {
         workers_[i] = 0;
         if (WIFEXITED(how) && WEXITSTATUS(how) == told_to_stop) return;  // the ledger is full, or it was told to
@@ -443,7 +443,7 @@ int main(int argc, char** argv) {
     std::string mode = "pop";
     CLI::App app{"Kills producers and consumers of a queue at random, and keeps account of every message"};
     app.add_option("--seconds", wanted.seconds, "how long");
-    app.add_option("--seed", wanted.seed, "of what is random: whom to kill, and when");
+    app.add_option("--seed", wanted.seed, "of what is random: which process to kill, and when");
     app.add_option("--producers", wanted.producers)->check(CLI::Range(1, 1000));
     app.add_option("--consumers", wanted.consumers)->check(CLI::Range(1, 1000));
     app.add_option("--capacity", wanted.capacity)->check(CLI::PositiveNumber);

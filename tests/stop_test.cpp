@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Stopped at every instruction: a process makes one call, and stands still before its first machine instruction, after its
-// first, and so on to its last, each time in a new process. Meanwhile a survivor recovers and uses the queue: nothing may hang,
-// and nothing may be taken from one that is alive, however long it has been standing. Then it goes on, and the account must be
-// exact. In the second part another process is killed at some instruction of its own call meanwhile: at those of a grid.
+// Stopped at every instruction: a process makes one call, and stands still before its first machine instruction, after
+// its first, and so on to its last, each time in a new process. While it stands, a survivor recovers and uses the
+// queue: nothing may hang, and nothing may be taken from one that is alive, however long it has been standing. Then it
+// goes on, and the account must be exact. In the second part another process is killed while it stands, at some
+// instruction of its own call: at those of a grid.
 
 #include "support/account.hpp"
 #include "support/catch.hpp"
@@ -111,7 +112,7 @@ public:
         promisqs_test::register_at(mine_);
     }
 
-    /// The instructions of a call that nobody disturbs.
+    /// The instructions of a call while no other process does anything.
     call_trace record(const ring_call& call) {
         call_trace shortest;
         for (int i = 0; i < 3; ++i) {
@@ -142,7 +143,7 @@ public:
         end(0, {});
     }
 
-    /// The same, and another one is killed meanwhile.
+    /// The same, and another one is killed while it stands.
     void stop_and_kill(const ring_call& stopped, std::size_t instructions, const call_trace& trace,
                        const ring_call& killed, std::size_t its_instructions, const call_trace& its_trace) {
         begin();
@@ -286,7 +287,8 @@ private:
 bool at_every_instruction() { return std::getenv("PROMISQS_EVERY_INSTRUCTION") != nullptr; }
 bool shows_trials() { return std::getenv("PROMISQS_SHOW_TRIALS") != nullptr; }
 
-// What a process sets up with its first queue is set up in this one, so that all victims inherit it, and take the same path.
+// What a process sets up with its first queue is set up in this one, so that all victims inherit it, and take the same
+// path.
 void warm_up() {
     const scoped_name name("first");
     auto q = queue::create(name, 1);
@@ -384,12 +386,12 @@ TEST_CASE("a consumer is stopped in a pop, a producer is killed in a push") {
 TEST_CASE("one consumer is stopped in a pop, another is killed in one") {
     stop_and_kill_on_a_grid("pop", "pop", two_at_it);
 }
-TEST_CASE("a consumer is stopped in a pop, somebody is killed in a recovery") {
+TEST_CASE("a consumer is stopped in a pop, a process is killed in a recovery") {
     stop_and_kill_on_a_grid("pop", "recover", two_and_the_dead);
 }
-TEST_CASE("somebody is stopped in a recovery, a consumer is killed in a pop") {
+TEST_CASE("a process is stopped in a recovery, a consumer is killed in a pop") {
     stop_and_kill_on_a_grid("recover", "pop", two_and_the_dead);
 }
-TEST_CASE("one is stopped in a recovery, another is killed in one") {
+TEST_CASE("a process is stopped in a recovery, another is killed in one") {
     stop_and_kill_on_a_grid("recover", "recover", two_and_the_dead);
 }

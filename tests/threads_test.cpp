@@ -145,7 +145,7 @@ TEST_CASE("a thread that ends gives its entry back, and one that stays keeps the
     CHECK(std::to_integer<int>(bytes.at(1152 + 128)) == 0);
 }
 
-TEST_CASE("a handle that goes gives its threads' entries back while the threads live on") {
+TEST_CASE("a closed handle gives its threads' entries back while the threads live on") {
     const scoped_name name("handles");
     const auto stays = shmem_queue<int>::create(name, 8, {.participants = 1});
     for (int i = 0; i < 10; ++i) {

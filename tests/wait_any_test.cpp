@@ -73,7 +73,7 @@ TEST_CASE("waiting for any of several queues is over when the time is, and not b
     CHECK(std::chrono::steady_clock::now() >= begun + 6ms);
 }
 
-TEST_CASE("who sleeps on several queues is woken by a push into, or the closing of, any") {
+TEST_CASE("a thread that sleeps on several queues is woken by a push into any of them, or by its closing") {
     const scoped_name first("any-sleep-1"), second("any-sleep-2");
     auto a = queue::create(first, 2);
     const bool single = GENERATE(false, true);
@@ -86,7 +86,7 @@ TEST_CASE("who sleeps on several queues is woken by a push into, or the closing 
     CHECK(wait_for(sleeper) == 0);
 }
 
-TEST_CASE("a message is not left to one who only looks for it") {
+TEST_CASE("a message is not kept from a consumer by a thread that only looks for it") {
     const scoped_name name("any-baton");
     auto q = queue::create(name, 2);
     promisqs_test::signal_pipe end;
@@ -118,7 +118,7 @@ TEST_CASE("a message whose consumer died makes its queue ready") {
     CHECK(q.pop() == 1U);
 }
 
-TEST_CASE("a thread that sleeps on several queues finds the message of a consumer that dies meanwhile") {
+TEST_CASE("a thread that sleeps on several queues finds the message of a consumer that dies during its sleep") {
     const scoped_name first("any-dies-1"), second("any-dies-2");
     auto a = queue::create(first, 2);
     auto b = queue::create(second, 2);
@@ -183,7 +183,7 @@ TEST_CASE("the descriptor is readable when there are messages, again when not al
     CHECK(readable(event.descriptor(), -1));
 }
 
-TEST_CASE("by poll and rearm, nothing is missed") {
+TEST_CASE("a program that polls the descriptor, pops all there is and rearms misses no message") {
     const scoped_name name("event-stream");
     auto q = queue::create(name, 4);
     constexpr std::uint64_t count = 3000;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Waiting for messages and for room: what is returned, when, and that nobody is left asleep.
+// Waiting for messages and for room: what is returned, when, and that no sleeper is left asleep.
 
 #include "support/casualties.hpp"
 #include "support/catch.hpp"
@@ -42,7 +42,7 @@ using queue = promisqs_test::number_queue;
 using promisqs::detail::role;
 using namespace std::chrono_literals;
 
-TEST_CASE("between two looks at the clock, one looks at the queue as often as its policy has time for") {
+TEST_CASE("between two looks at the clock, a wait looks at the queue as often as its policy has time for") {
     const auto looks = [](const wait_policy& policy) {
         unsigned count = 0;
         CHECK_FALSE(promisqs::detail::wait_clock(policy).probe([&] { return ++count, false; }));
@@ -54,7 +54,7 @@ TEST_CASE("between two looks at the clock, one looks at the queue as often as it
     CHECK(looks({1, 500ns, 0ns}) == 20);
     CHECK(looks({1000, 500ns, 0ns}) == 1);
     CHECK(looks({0, 1us, 0ns}) == 1024);
-    // Who does not spin looks once, and then lets others run.
+    // A policy without spinning looks once, and then lets others run.
     CHECK(looks(wait_policy::friendly()) == 1);
     CHECK(looks({0, 0ns, 1us}) == 1);
 }
@@ -71,12 +71,12 @@ TEST_CASE("single messages are waited for without the pauses of a stream") {
         CHECK(there.push(i));
         CHECK(q.pop_wait() == i);
     }
-    // Nor is what is there by now, however many they are.
+    // Nor are messages that are there by now, however many they are.
     for (std::uint64_t i = 0; i < 4; ++i) CHECK(there.push(i));
     for (std::uint64_t i = 0; i < 4; ++i) CHECK(q.pop_wait() == i);
 }
 
-TEST_CASE("who waits gets at once what is there") {
+TEST_CASE("a wait takes at once what is there") {
     const scoped_name name("wait-ready");
     auto q = queue::create(name, 2);
     std::uint64_t out = 0;
@@ -170,7 +170,7 @@ TEST_CASE("a producer that sleeps in another process is woken by a pop") {
     CHECK(q.pop() == 2U);
 }
 
-TEST_CASE("closing a queue wakes all who sleep") {
+TEST_CASE("closing a queue wakes all sleepers") {
     const scoped_name name("wait-close");
     auto q = queue::create(name, 1);
     const bool producers = GENERATE(false, true);
@@ -190,12 +190,12 @@ TEST_CASE("closing a queue wakes all who sleep") {
     for (const auto pid : sleepers) CHECK(wait_for(pid) == 0);
 }
 
-TEST_CASE("a message that was handed back wakes a consumer") {
+TEST_CASE("a requeued message wakes a consumer") {
     const scoped_name name("wait-back");
     auto q = queue::create(name, 1);
     REQUIRE(q.push(1));
     ::pid_t sleeper = 0;
-    const auto hands_back = [&](const std::uint64_t&) {
+    const auto throws_later = [&](const std::uint64_t&) {
         sleeper = forked([&] {
             auto mine = queue::open(name);
             mine.set_wait_policy(at_once_asleep);
@@ -204,7 +204,7 @@ TEST_CASE("a message that was handed back wakes a consumer") {
         await_sleeper(q, role::consumer);
         throw promisqs_test::refusal("not now");
     };
-    CHECK_THROWS_AS(q.pop_with(hands_back), promisqs_test::refusal);
+    CHECK_THROWS_AS(q.pop_with(throws_later), promisqs_test::refusal);
     CHECK(wait_for(sleeper) == 0);
 }
 
@@ -223,7 +223,7 @@ busy_process consumer_inside(Queue& q) {
 
 }  // namespace
 
-TEST_CASE("a consumer that waits in any stage gets the message of a consumer that dies meanwhile") {
+TEST_CASE("a consumer that waits in any stage gets the message of a consumer that dies during the wait") {
     const scoped_name name("wait-death");
     auto q = queue::create(name, 2);
     q.set_wait_policy(any_stage());
@@ -317,7 +317,7 @@ TEST_CASE("a signal does not end a wait") {
     CHECK(got == 4U);
 }
 
-TEST_CASE("a killed sleeper is missed by nobody") {
+TEST_CASE("a killed sleeper keeps no wake-up from another one") {
     const scoped_name name("wait-killed");
     auto q = queue::create(name, 1);
     const auto sleeper = [&] {
@@ -336,12 +336,12 @@ TEST_CASE("a killed sleeper is missed by nobody") {
     REQUIRE(q.push(1));
 
     CHECK(wait_for(other) == 0);
-    REQUIRE(q.push(2));  // nobody sleeps any more
+    REQUIRE(q.push(2));  // all are awake
     REQUIRE_FALSE(q.push(3));
     CHECK_FALSE(somebody_sleeps(q, role::consumer));
 }
 
-TEST_CASE("a push that finds nobody asleep leaves the wait word alone, and one useless look for sleepers is the last") {
+TEST_CASE("a push wakes sleepers that are gone once, and the next push leaves the wait word alone") {
     const scoped_name name("wait-word");
     auto q = queue::create(name, 2);
     q.set_wait_policy(at_once_asleep);
@@ -405,7 +405,7 @@ void exchange(queue& q, int producers, int consumers, std::uint64_t each, const 
 
 }  // namespace
 
-TEST_CASE("nobody is left asleep, whoever waits for whom") {
+TEST_CASE("no producer or consumer is left asleep, for any number of each") {
     const scoped_name name("wait-many");
     const auto policy = GENERATE(wait_policy::friendly(), wait_policy::balanced(), at_once_asleep);
     const std::uint64_t capacity = GENERATE(1U, 2U, 7U);

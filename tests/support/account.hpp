@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Accounts of messages, for tests in which processes die or stand still: what went in, what came out, and what must be true of
-// both. Checks throw a `complaint`, so that a test of thousands of trials says of each failed one what it was about, and goes on.
+// Accounts of messages, for tests in which processes die or stand still: what went in, what came out, and what must be
+// true of both. Checks throw a `complaint`, so that a test of thousands of trials says of each failed one what it was
+// about, and goes on.
 
 #include "catch.hpp"
 #include "names.hpp"
@@ -36,8 +37,8 @@ inline void expect(bool holds, const std::string& otherwise) {
     if (!holds) throw complaint(otherwise);
 }
 
-/// Handles that victims leave without closing come and go with them; the table of participants is small, so that one that is
-/// not taken back is soon missed.
+/// Handles that victims leave without closing come and go with them; the table of participants is small, so that one
+/// that is not taken back is soon missed.
 inline constexpr promisqs::options few_participants{.participants = 8};
 
 /// A message that shows whether it is whole.
@@ -74,8 +75,8 @@ inline std::uint64_t number_of(const numbered& message) {
     return message.number;
 }
 
-/// How often in a row a `try_` call may answer `would_block` though nobody is in the middle of an operation: once for each
-/// position that it clears up.
+/// How often in a row a `try_` call may answer `would_block` though nobody is in the middle of an operation: once for
+/// each position that it clears up.
 inline constexpr unsigned patience = 100;
 
 inline promisqs::status push_soon(numbered_queue& q, std::uint64_t number) {
@@ -199,8 +200,8 @@ private:
     void* memory_;
 };
 
-/// Ends this process, and removes the queue, when a trial hangs: a queue that is wedged is an answer too, and not one to wait
-/// for. It says nothing about how long a trial should take.
+/// Ends this process, and removes the queue, when a trial hangs: a queue that is wedged is an answer too, and not one
+/// to wait for. It says nothing about how long a trial should take.
 class hang_guard {
 public:
     hang_guard(const std::string& path, const std::string& trial) {
@@ -298,7 +299,8 @@ inline const ring_call& ring_call_named(const std::string& name) {
     return *std::ranges::find_if(ring_calls(), [&](const ring_call& one) { return one.name == name; });
 }
 
-/// Makes the calling thread a participant of a queue that is empty, so that the first call that matters is not the first.
+/// Makes the calling thread a participant of a queue that is empty, so that the first call that matters is not the
+/// first.
 inline void register_at(numbered_queue& q) {
     numbered none{};
     static_cast<void>(q.try_pop(none));

@@ -33,7 +33,8 @@ public:
         counters_.push_back(counter);
     }
 
-    /// Where to run to on the way to instruction `i`: to the `arrivals`-th arrival at `counter`, which is instruction `at`.
+    /// Where to run to on the way to instruction `i`: to the `arrivals`-th arrival at `counter`, which is instruction
+    /// `at`.
     struct landmark {
         std::uint64_t counter = 0;
         std::size_t arrivals = 0;  // 0: there is none

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Processes that die, or stay, in the middle of push_with and pop_with; and what must be true of the queue afterwards. In the middle
-// means inside the callable, so every test is at the same place each time; kill_test.cpp is about every other instruction.
+// Processes that die, or stay, in the middle of push_with and pop_with; and what must be true of the queue afterwards.
+// In the middle means inside the callable, so every test is at the same place each time; kill_test.cpp is about all
+// other instructions.
 
 #include "catch.hpp"
 #include "process.hpp"

@@ -17,20 +17,20 @@
 
 namespace promisqs_test {
 
-// Who finds out that the victim is dead, and settles what it has left.
-enum class rescuer {
+// How it is found out that the victim is dead: by which process, and call, what it has left is recovered.
+enum class finder {
     recover,     // a survivor that calls recover()
     stuck_user,  // a survivor that goes on pushing and popping, and knows nothing
-    newcomer     // somebody who opens the queue
+    newcomer     // a process that opens the queue
 };
-inline constexpr const char* names_of_rescuers[] = {"recover()", "a stuck user", "a newcomer"};
+inline constexpr const char* names_of_finders[] = {"recover()", "a stuck user", "a newcomer"};
 
 inline std::size_t stride_of(const call_trace& trace) {
     constexpr std::size_t most_places = 250;
     return std::getenv("PROMISQS_EVERY_INSTRUCTION") != nullptr ? 1 : trace.stride_for(most_places);
 }
 
-/// Kills victims of `start()` in turn; `check(rescuer)` looks at what the last one left.
+/// Kills victims of `start()` in turn; `check(finder)` looks at what the last one left.
 /// `finished()` does after one that was not killed.
 template <class Start, class Finished, class Check>
 void kill_all_over(const scoped_name& name, const std::string& what, std::size_t phase, Start start, Finished finished,
@@ -64,9 +64,9 @@ void kill_all_over(const scoped_name& name, const std::string& what, std::size_t
     std::size_t in_a_row = 0;
     std::size_t turn = phase;
     for (const std::size_t i : trace.places(stride_of(trace), phase)) {
-        const auto who = static_cast<rescuer>(turn++ % 3);
+        const auto by = static_cast<finder>(turn++ % 3);
         const std::string trial = what + ", killed after " + std::to_string(i) + " of " + std::to_string(trace.size()) +
-                                  " instructions, found by " + names_of_rescuers[static_cast<std::size_t>(who)];
+                                  " instructions, found by " + names_of_finders[static_cast<std::size_t>(by)];
         all.make(name.path(), trial, [&] {
             auto victim = start();
             const bool reached = victim->advance(i, trace);  // or it took another path, and is over
@@ -74,7 +74,7 @@ void kill_all_over(const scoped_name& name, const std::string& what, std::size_t
             if (!reached) ++missed;
             victim->kill();
             victim.reset();
-            check(who);
+            check(by);
         });
         if (in_a_row == 3) {  // that is the path now
             trace = record();
@@ -88,7 +88,7 @@ void kill_all_over(const scoped_name& name, const std::string& what, std::size_t
     }
 }
 
-/// Nobody takes part but those who are alive, `count` of them, and there is nothing left to be settled.
+/// All participants are alive, `count` of them, and there is nothing left to recover.
 inline void expect_only_the_living(numbered_queue& q, std::size_t count) {
     const auto report = q.recover();
     expect(report.tombstones + report.messages_to_redeliver + report.messages_dropped + report.postponed == 0,
@@ -99,14 +99,14 @@ inline void expect_only_the_living(numbered_queue& q, std::size_t count) {
     for (const auto& one : stats.participants) expect(one.alive, "a participant is dead, and still there");
 }
 
-/// What waits comes out, to a rescuer who has `mine` open; then the queue works, to its full capacity.
-inline void expect_intact(const scoped_name& name, numbered_queue& mine, const numbers& waiting, rescuer who) {
+/// What waits comes out, where `mine` is open; then the queue works, to its full capacity.
+inline void expect_intact(const scoped_name& name, numbered_queue& mine, const numbers& waiting, finder by) {
     numbers out;
-    if (who == rescuer::newcomer) {
+    if (by == finder::newcomer) {
         auto newcomer = numbered_queue::open(name);
         out = drain(newcomer);
     } else {
-        if (who == rescuer::recover) static_cast<void>(mine.recover());
+        if (by == finder::recover) static_cast<void>(mine.recover());
         out = drain(mine);
     }
     expect(out == waiting, "waiting " + text_of(waiting) + ", found " + text_of(out));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Double entry for messages whose producers and consumers are killed: what each was about to push, has pushed, and has popped,
-// written down in a memory of its own, which the processes share with those that they fork.
+// Double entry for messages whose producers and consumers are killed: what each was about to push, has pushed, and has
+// popped, written down in a memory of its own, which the processes share with those that they fork.
 
 #include <sys/mman.h>
 

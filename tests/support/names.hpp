@@ -10,7 +10,7 @@
 
 namespace promisqs_test {
 
-/// A queue name that no other process uses; whatever has it is removed at the end of the test, whoever created it.
+/// A queue name that no other process uses. A queue that has it at the end of the test is removed.
 class scoped_name {
 public:
     explicit scoped_name(const std::string& what) : name_("promisqs-test-" + std::to_string(::getpid()) + "-" + what) {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// A call in a process of its own, carried out instruction by instruction with ptrace: to be killed, or left standing, at any of
-// them. A system call is one instruction; so is a call of what the kernel offers as a library (the vDSO: clocks), which begins
-// again when the clock is updated meanwhile, and slowly stepped would never end. The coarse clock, by which some calls see whether
-// it is time to do more, stands still for who is stepped: otherwise it would be time for that in each.
+// A call in a process of its own, carried out instruction by instruction with ptrace: to be killed, or left standing,
+// at any of them. A system call is one instruction; so is a call of what the kernel offers as a library (the vDSO:
+// clocks), which begins again when the clock is updated in between, and slowly stepped would never end. The coarse
+// clock, by which some calls see whether it is time to do more, stands still for a stepped process: otherwise it would
+// be time for that in each.
 //
 //     stepped_process victim([&] {
 //         auto q = queue::open(name);                  // at full speed
@@ -14,9 +15,10 @@
 //     victim.advance(17);                              // 17 instructions of the push are done
 //     victim.kill();
 //
-// A step costs some microseconds, or tens of them if both processes are not on the same processor. So to reach instruction i of a long call, a victim runs natively to a breakpoint that a
-// recorded trace of an earlier run says to be close before it, and is stepped from there. Breakpoints, and a call's exact first
-// and last instruction, are known for x86-64; elsewhere all is stepped, and a call begins and ends some instructions into raise().
+// A step costs some microseconds, or tens of them if both processes are not on the same processor. So to reach
+// instruction i of a long call, a victim runs natively to a breakpoint that a recorded trace of an earlier run says to
+// be close before it, and is stepped from there. Breakpoints, and a call's exact first and last instruction, are known
+// for x86-64; elsewhere all is stepped, and a call begins and ends some instructions into raise().
 
 #include "call_trace.hpp"
 #include "catch.hpp"
@@ -95,11 +97,12 @@ void step_through(Call&& call) {
     detail::call_is_over();
 }
 
-/// A forked child that stands at an instruction of the call that it steps through. It is killed when the object goes, or when
-/// this process does.
+/// A forked child that stands at an instruction of the call that it steps through. It is killed when the object goes,
+/// or when this process does.
 class stepped_process {
 public:
-    /// Forks; the child runs `body`, which returns its exit status, and stands at the beginning of what `body` steps through.
+    /// Forks; the child runs `body`, which returns its exit status, and stands at the beginning of what `body` steps
+    /// through.
     template <class Body>
     explicit stepped_process(Body body) {
         static const bool once = (detail::stay_on_one_processor(), true);
@@ -153,8 +156,8 @@ public:
         return true;
     }
 
-    /// The same, for a call of which there is a trace, on the assumption that it takes the same path again. Where it does not,
-    /// it may come to another instruction, or to its end.
+    /// The same, for a call of which there is a trace, on the assumption that it takes the same path again. Where it
+    /// does not, it may come to another instruction, or to its end.
     bool advance(std::size_t count, const call_trace& trace) {
         const auto mark = trace.landmark_before(count);
         if (mark.at > done_ && mark.arrivals > 0 && done_ == 0 && !run_to(mark)) return false;
@@ -204,7 +207,7 @@ public:
     }
 
 private:
-    // How long a victim may run by itself, in seconds, before it is taken to hang.
+    // How long a victim may run without a stop, in seconds, before it is taken to hang.
     static constexpr unsigned longest_run = 120;
 
     template <class Body>
@@ -297,7 +300,7 @@ private:
         return true;
     }
 
-    // Likewise, to a landmark, from the beginning of the call.
+    // The same, to a landmark, from the beginning of the call.
     bool run_to(const call_trace::landmark& mark) {
         for (std::size_t arrival = 0; arrival < mark.arrivals; ++arrival) {
             if (counter_ == mark.counter) {
@@ -338,7 +341,8 @@ inline bool stepping_is_allowed() {
     }
 }
 
-/// What a test prints that has nothing to say because stepping is not allowed; ctest takes it as a test that was skipped.
+/// What a test prints that has nothing to say because stepping is not allowed; ctest takes it as a test that was
+/// skipped.
 inline constexpr const char* stepping_is_refused = "SKIPPED: this system lets no process trace another (ptrace)";
 
 // ctest takes the warning for a skipped test.

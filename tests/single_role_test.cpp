@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Queues that are declared to have a single producer, or consumer, at a time: who that is, and who is refused.
+// Queues that are declared to have a single producer, or consumer, at a time: which one that is, and which are refused.
 
 #include "support/casualties.hpp"
 #include "support/catch.hpp"
@@ -82,7 +82,7 @@ TEST_CASE("a second consumer is refused while the first is there") {
     CHECK(q.pop() == 3U);
 }
 
-TEST_CASE("the side is free when the thread that had it has ended, or its handle is closed") {
+TEST_CASE("the role is free once its thread has ended, or its handle is closed") {
     const scoped_name name("single-gone");
     auto q = queue::create(name, 4, one_to_one);
     std::jthread([&] { CHECK(q.push(1)); }).join();
@@ -100,7 +100,7 @@ TEST_CASE("the side is free when the thread that had it has ended, or its handle
     CHECK(q.pop() == 4U);
 }
 
-TEST_CASE("the side of one that was killed is taken over, with what it has left settled") {
+TEST_CASE("the role of a killed process is taken over, and what it left is recovered") {
     const scoped_name name("single-killed");
     auto q = queue::create(name, 2, one_to_one);
     REQUIRE(dies_pushing(q) == -SIGKILL);
@@ -111,7 +111,7 @@ TEST_CASE("the side of one that was killed is taken over, with what it has left 
     promisqs_test::has_full_capacity(q);
 }
 
-TEST_CASE("one that is stopped keeps its side") {
+TEST_CASE("a stopped process keeps its role") {
     const scoped_name name("single-stopped");
     auto q = queue::create(name, 2, one_producer);
     busy_process producer([&](auto wait) {
@@ -129,7 +129,7 @@ TEST_CASE("one that is stopped keeps its side") {
     CHECK(q.push(1));
 }
 
-TEST_CASE("a forked child does not have its parent's side") {
+TEST_CASE("a forked child does not have its parent's role") {
     const scoped_name name("single-fork");
     auto q = queue::create(name, 2, one_producer);
     REQUIRE(q.push(1));
@@ -144,8 +144,8 @@ TEST_CASE("a forked child does not have its parent's side") {
     CHECK(q.push(2));
 }
 
-TEST_CASE("a void is taken out of the way by the single consumer, and by nobody else") {
-    const scoped_name name("single-void");
+TEST_CASE("a tombstone is removed by the single consumer only") {
+    const scoped_name name("single-tombstone");
     auto q = queue::create(name, 1, one_consumer);
     CHECK_THROWS_AS(q.push_with([](std::uint64_t&) { throw promisqs_test::refusal("no"); }), promisqs_test::refusal);
     CHECK_FALSE(q.push(1));
