@@ -12,7 +12,7 @@ enum class [[nodiscard]] status {
     ok,           ///< done
     full,         ///< a push found `capacity` messages waiting; or, in its place, one that is to be delivered again
     empty,        ///< a pop or peek found none
-    would_block,  ///< somebody else is in the middle of an operation on this position: try again
+    would_block,  ///< another participant is in the middle of an operation on this position: try again
     closed,       ///< the queue was closed: nothing can be pushed, or nothing is left to be popped
     timed_out,    ///< the given time is over
     stopped       ///< a stop was requested by the given token
