@@ -8,8 +8,8 @@ namespace promisqs {
 
 /// When the shared memory object goes away.
 enum class lifetime : std::uint32_t {
-    /// The last handle to be closed removes it, messages and all. If all users are killed, the queue stays until the next
-    /// user closes it, or calls `remove`.
+    /// The last handle to be closed removes it, messages and all. If all users are killed, the queue stays until the
+    /// next user closes it, or calls `remove`.
     remove_on_last_close = 0,
     /// It stays, messages and all, until `remove`, or until the machine restarts.
     keep = 1
@@ -42,8 +42,8 @@ struct options {
     std::uint32_t participants = 256;
     /// Drop a message once this many consumers have died holding it (a poison message). 1 to 7; 0: never.
     std::uint32_t max_deaths = 3;
-    /// Only one thread at a time pushes, or pops. Its claims are then plain stores. The first thread that does so through
-    /// a handle has the role until it ends, closes the handle, or dies. A second one gets `errc::role_taken`.
+    /// Only one thread at a time pushes, or pops. Its claims are then plain stores. The first thread that does so
+    /// through a handle has the role until it ends, closes the handle, or dies. A second one gets `errc::role_taken`.
     bool single_producer = false;
     bool single_consumer = false;
     memory_options memory = {};
@@ -54,15 +54,15 @@ struct options {
 ///
 /// bench/README.md has the figures behind the four policies.
 struct wait_policy {
-    /// How many pause instructions lie between two looks; 0 or more, some 5 to 50 ns each. With few, a message is seen at
-    /// once. With many, the cache line that the other role writes is left alone, so messages stream.
+    /// How many pause instructions lie between two looks; 0 or more, some 5 to 50 ns each. With few, a message is seen
+    /// at once. With many, the cache line that the other role writes is left alone, so messages stream.
     std::uint32_t pauses;
     /// How long to spin at the beginning of each wait; 0: not at all.
     std::chrono::nanoseconds spin;
     /// How long, after that, to yield the processor between two looks; 0: not at all.
     std::chrono::nanoseconds yield;
-    /// How many pause instructions to make before the first look of a wait, if the thread has moved several messages since
-    /// its last wait. Then there is a stream, which flows better if one stays behind. 0: none.
+    /// How many pause instructions to make before the first look of a wait, if the thread has moved several messages
+    /// since its last wait. Then there is a stream, which flows better if one stays behind. 0: none.
     std::uint32_t in_a_stream = 0;
 
     /// For a thread with a processor to spare: reacts within the time of one cache miss for a millisecond, then sleeps.

@@ -35,22 +35,22 @@ struct stall {
     std::optional<participant_stats> by;  ///< a participant that may hold it
 };
 
-/// A look at a queue, taken while others work: each figure is right for an instant, not all for the same one. A recovery
-/// that is killed may fail to count `tombstones`, `redelivered` and `dropped`.
+/// A look at a queue, taken while others work: each figure is right for an instant, not all for the same one. A
+/// recovery that is killed may fail to count `tombstones`, `redelivered` and `dropped`.
 struct queue_stats {
     std::uint64_t size;
     std::uint64_t capacity;
     /// Messages ever pushed. A push in progress counts.
     std::uint64_t pushed;
-    /// Messages ever popped, without those dropped. A pop in progress counts. So does a message whose consumer died, until
-    /// a recovery has found it.
+    /// Messages ever popped, without those dropped. A pop in progress counts. So does a message whose consumer died,
+    /// until a recovery has found it.
     std::uint64_t popped;
     std::uint64_t tombstones;   ///< places given up, because their producer died or threw
     std::uint64_t redelivered;  ///< messages given back, because their consumer died holding them
     std::uint64_t dropped;      ///< poison messages
     bool closed;
-    /// A process is recovering what the dead have left. If this stays true, that process was stopped in the middle of it,
-    /// and no other can recover.
+    /// A process is recovering what the dead have left. If this stays true, that process was stopped in the middle of
+    /// it, and no other can recover.
     bool being_recovered;
     std::vector<participant_stats> participants;
     std::optional<stall> head;  ///< where pops wait for a producer
