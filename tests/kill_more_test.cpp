@@ -25,6 +25,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 using promisqs::status;
@@ -124,7 +125,7 @@ void kill_in_wait_for_nothing(const waiting_calls& calls, bool producer) {
         [&] { check(finder::recover); }, check);
 }
 
-// A victim that pushes while a consumer sleeps: which must wake up, at the latest when somebody else pushes.
+// A victim that pushes while a consumer sleeps: which must wake up, at the latest when another process pushes.
 void kill_while_waking(const waiting_calls& calls) {
     const scoped_name name("kill-wake");
     auto mine = queue::create(name, 2, few_participants);
@@ -164,7 +165,7 @@ void kill_while_waking(const waiting_calls& calls) {
 }
 
 // A victim that pops in place from a full queue while a producer sleeps in place: which must get room, at the latest
-// when somebody else pops. The victim's message is delivered again, unless its callable has got it.
+// when another process pops. The victim's message is delivered again, unless its callable has got it.
 void kill_pop_while_a_producer_sleeps() {
     const scoped_name name("kill-wake-push");
     auto keeper = queue::create(name, 2, few_participants);
@@ -236,7 +237,7 @@ public:
         pid_ = forked([&] {
             while (!is_blocked(victim)) {
                 if (not_needed_[0].load()) return 1;
-                promisqs::detail::os::yield();
+                std::this_thread::yield();
             }
             return action() ? 0 : 2;
         });
@@ -372,7 +373,7 @@ void kill_in_push_of_three(const batch_setting& how) {
         [&] { check(finder::recover); }, check);
 }
 
-// A victim that pops three at once. Each is delivered to somebody else, later than the others, or was released, in
+// A victim that pops three at once. Each is delivered to another consumer, later than the others, or was released, in
 // order.
 void kill_in_pop_of_three(const batch_setting& how) {
     const scoped_name name("kill-pop-3");
