@@ -7,6 +7,10 @@
 #include <promisqs/detail/queue/readiness.hpp>
 #include <promisqs/queue.hpp>
 
+#if !defined(PROMISQS_COMPILED)
+#include <promisqs/detail/queue/event_watcher.hpp>
+#endif
+
 #include <memory>
 
 namespace promisqs {

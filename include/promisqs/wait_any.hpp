@@ -8,6 +8,10 @@
 #include <promisqs/detail/queue/queue_base.hpp>
 #include <promisqs/queue.hpp>
 
+#if !defined(PROMISQS_COMPILED)
+#include <promisqs/detail/queue/any_waiter.hpp>
+#endif
+
 #include <array>
 #include <chrono>
 #include <concepts>

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+// Waiting for a message in any of several queues. wait_any.hpp includes it, unless PROMISQS_COMPILED is defined.
+
 #include <promisqs/detail/protocol/ring_state.hpp>
 #include <promisqs/detail/protocol/role.hpp>
+#include <promisqs/detail/queue/definition.hpp>
 #include <promisqs/detail/queue/queue_base.hpp>
 #include <promisqs/detail/queue/waiter.hpp>
 #include <promisqs/detail/raise.hpp>
@@ -55,6 +58,12 @@ private:
     waiter loop({sessions.data(), queues.size()}, role::consumer, nullptr, interrupt);
     if (loop.wait(what, wait_policy::balanced(), deadline) != waiter::ending::settled) return std::nullopt;
     return what.ready();
+}
+
+PROMISQS_DEFINITION std::optional<std::size_t> wait_for_any(std::span<const queue_base* const> queues,
+                                                            std::uint64_t deadline, const stop_token& stop) {
+    stop_signal signal(stop);
+    return wait_for_message(queues, deadline, signal.word());
 }
 
 }  // namespace promisqs::detail

@@ -1,22 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Defines what queue_base.hpp and readiness.hpp declare: all that does not depend on the element type. queue.hpp
+// Defines what queue_base.hpp declares: what does not depend on the element type. queue.hpp
 // includes it, unless PROMISQS_COMPILED is defined: then src/promisqs.cpp is the one file that does.
 
 #include <promisqs/detail/layout.hpp>
 #include <promisqs/detail/lifecycle/open.hpp>
 #include <promisqs/detail/os/futex.hpp>
 #include <promisqs/detail/protocol/ring.hpp>
-#include <promisqs/detail/queue/any_waiter.hpp>
 #include <promisqs/detail/queue/definition.hpp>
 #include <promisqs/detail/queue/drivers.hpp>
-#include <promisqs/detail/queue/event_watcher.hpp>
 #include <promisqs/detail/queue/queue_base.hpp>
-#include <promisqs/detail/queue/readiness.hpp>
 #include <promisqs/detail/queue/session.hpp>
 #include <promisqs/detail/queue/stats_collector.hpp>
-#include <promisqs/detail/queue/waiter.hpp>
 #include <promisqs/detail/raise.hpp>
 #include <promisqs/error.hpp>
 
@@ -120,21 +116,5 @@ PROMISQS_DEFINITION void queue_base::requeue(layout::participant& self, const cl
           {"expected at most ", digits(capacity()), " messages at once, found ", digits(messages),
            "; push them in parts, or create it with a larger capacity"});
 }
-
-// Several queues
-
-PROMISQS_DEFINITION std::optional<std::size_t> wait_for_any(std::span<const queue_base* const> queues,
-                                                            std::uint64_t deadline, const stop_token& stop) {
-    stop_signal signal(stop);
-    return wait_for_message(queues, deadline, signal.word());
-}
-
-// Event loops
-
-PROMISQS_DEFINITION std::shared_ptr<event_watcher> start_watching(const queue_base& queue) {
-    return std::make_shared<event_watcher>(queue);
-}
-PROMISQS_DEFINITION int descriptor_of(const event_watcher& watcher) noexcept { return watcher.descriptor(); }
-PROMISQS_DEFINITION void rearm(event_watcher& watcher) noexcept { watcher.rearm(); }
 
 }  // namespace promisqs::detail

@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+// The thread behind ready_event.hpp, which includes it, unless PROMISQS_COMPILED is defined.
+
 #include <promisqs/detail/os/file.hpp>
 #include <promisqs/detail/os/futex.hpp>
 #include <promisqs/detail/os/process.hpp>
 #include <promisqs/detail/queue/any_waiter.hpp>
+#include <promisqs/detail/queue/definition.hpp>
 #include <promisqs/detail/queue/queue_base.hpp>
+#include <promisqs/detail/queue/readiness.hpp>
 
 #include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <system_error>
 #include <thread>
 
@@ -90,5 +95,11 @@ private:
     std::atomic<std::uint32_t> command_ = watching;
     std::thread thread_;
 };
+
+PROMISQS_DEFINITION std::shared_ptr<event_watcher> start_watching(const queue_base& queue) {
+    return std::make_shared<event_watcher>(queue);
+}
+PROMISQS_DEFINITION int descriptor_of(const event_watcher& watcher) noexcept { return watcher.descriptor(); }
+PROMISQS_DEFINITION void rearm(event_watcher& watcher) noexcept { watcher.rearm(); }
 
 }  // namespace promisqs::detail

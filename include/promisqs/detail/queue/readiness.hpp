@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Declares what ready_event.hpp calls; definitions.hpp defines it.
+// Declares what ready_event.hpp calls; event_watcher.hpp defines it.
 
 #include <promisqs/detail/queue/queue_base.hpp>
 

@@ -12,7 +12,6 @@
 #include <promisqs/detail/raise.hpp>
 #include <promisqs/error.hpp>
 
-#include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -60,8 +59,10 @@ public:
     [[nodiscard, gnu::cold]] layout::participant* find_or_enlist() {
         const os::process_lock lock;
         forget_parents_entries();
-        const auto found = std::ranges::find(entries_, this_thread(), &owned::thread);
-        return found != entries_.end() ? found->entry : enlist();
+        for (const owned& one : entries_) {
+            if (one.thread == this_thread()) return one.entry;
+        }
+        return enlist();
     }
 
     [[noreturn, gnu::cold]] void raise_lost() const {
@@ -99,10 +100,13 @@ private:
         const os::process_lock lock;
         for (thread_entries* one = first_; one != nullptr; one = one->next_) {
             one->forget_parents_entries();
-            const auto own = std::ranges::find(one->entries_, this_thread(), &owned::thread);
-            if (own == one->entries_.end()) continue;
-            one->leave(own->entry);
-            one->entries_.erase(own);
+            for (owned& own : one->entries_) {
+                if (own.thread != this_thread()) continue;
+                one->leave(own.entry);
+                own = one->entries_.back();  // their order does not matter
+                one->entries_.pop_back();
+                break;
+            }
         }
     }
 

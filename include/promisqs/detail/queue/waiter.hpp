@@ -21,7 +21,6 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -47,14 +46,14 @@ public:
     enum class stage { spin, yield, sleep };
     /// What to begin with.
     [[nodiscard]] stage first(bool has_time) const noexcept {
-        if (!has_time || policy_.spin + policy_.yield <= policy_.spin.zero()) return stage::sleep;
-        return policy_.spin > policy_.spin.zero() ? stage::spin : stage::yield;
+        if (!has_time || end_of_yield_ <= 0) return stage::sleep;
+        return policy_.spin.count() > 0 ? stage::spin : stage::yield;
     }
     [[nodiscard]] stage at(std::uint64_t now) noexcept {
         if (begun_ == 0) begun_ = now;
-        const std::chrono::nanoseconds waited(now - begun_);
-        if (!sleeps_on_ && waited < policy_.spin) return stage::spin;
-        return !sleeps_on_ && waited < policy_.spin + policy_.yield ? stage::yield : stage::sleep;
+        const auto waited = static_cast<std::int64_t>(now - begun_);
+        if (!sleeps_on_ && waited < policy_.spin.count()) return stage::spin;
+        return !sleeps_on_ && waited < end_of_yield_ ? stage::yield : stage::sleep;
     }
 
     /// A waker came: it may be worth while to spin again.
@@ -65,12 +64,14 @@ public:
 private:
     // Enough probes for about 3 µs (25 ns per pause), capped by the policy's time to spin.
     static unsigned probes_in_a_row(const wait_policy& policy) noexcept {
-        if (policy.pauses == 0) return policy.spin > policy.spin.zero() ? 1024 : 1;
-        const auto fit = policy.spin / std::chrono::nanoseconds(25) / policy.pauses;
-        return static_cast<unsigned>(std::clamp<std::int64_t>(fit, 1, std::max(1U, 128 / policy.pauses)));
+        if (policy.pauses == 0) return policy.spin.count() > 0 ? 1024 : 1;
+        const std::int64_t fit = policy.spin.count() / 25 / policy.pauses;
+        const std::int64_t most = policy.pauses < 128 ? 128 / policy.pauses : 1;
+        return static_cast<unsigned>(fit < 1 ? 1 : fit < most ? fit : most);
     }
 
     wait_policy policy_;
+    std::int64_t end_of_yield_ = policy_.spin.count() + policy_.yield.count();
     unsigned probes_;
     std::uint64_t begun_ = 0;
     bool sleeps_on_ = false;
@@ -177,8 +178,11 @@ private:
     }
 
     [[nodiscard]] bool is_closing() const noexcept {
-        return whose_ == role::consumer &&
-               std::ranges::any_of(sessions_, [](const session* one) { return one->closer().is_closed(); });
+        if (whose_ != role::consumer) return false;
+        for (const session* one : sessions_) {
+            if (one->closer().is_closed()) return true;
+        }
+        return false;
     }
 
     void recover_if_due(finding found, std::uint64_t now) const {
