@@ -3,6 +3,9 @@
 
 #if __cplusplus < 202002L
 #error "promisqs needs C++20 (-std=c++20)"
+#elif defined(__clang__) && __clang_major__ < 16
+#error \
+    "promisqs needs clang 16 or later: earlier ones can't take an element type apart (structured bindings in lambdas)"
 #endif
 
 /// \file

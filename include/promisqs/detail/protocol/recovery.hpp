@@ -47,7 +47,7 @@ public:
     ///
     /// \par If killed  the next recovery goes on
     template <class Participant>
-    recovery_report run(const Participant* self) {
+    [[gnu::cold]] recovery_report run(const Participant* self) {
         for (std::uint32_t i = 0; i < table_.count(); ++i) {
             // [R0] relaxed, both: the first load says where to look. At the second, the entry's lock is held, which
             // shows all that its last holder did, to the end of its life.
@@ -84,7 +84,7 @@ private:
     }
 
     template <class Participant>
-    void recover_participant(std::uint32_t i, const Participant* self) {
+    [[gnu::cold]] void recover_participant(std::uint32_t i, const Participant* self) {
         auto& entry = table_[i];
         bool resolved = true;
         for_each_ticket(entry.push_intent, entry.push_count,
@@ -129,8 +129,8 @@ private:
     // Whether a living participant may own a ticket, of those whose intent is in this member. `dead` is known to be
     // dead.
     template <class Entry, class Word, class Participant>
-    [[nodiscard]] bool may_be_owned(std::uint64_t ticket, Word Entry::*intent, Word Entry::*count, std::uint32_t dead,
-                                    const Participant* self) {
+    [[nodiscard, gnu::cold]] bool may_be_owned(std::uint64_t ticket, Word Entry::*intent, Word Entry::*count,
+                                               std::uint32_t dead, const Participant* self) {
         for (std::uint32_t i = 0; i < table_.count(); ++i) {
             auto& entry = table_[i];
             // Relaxed: the ticket's owner had enlisted before it claimed, which [R2], [R3] or, of a retaken one, [R1]
@@ -145,7 +145,7 @@ private:
 
     // Recovers one ticket at which a push may have died. True: nothing is left to be done about it.
     template <class Participant>
-    [[nodiscard]] bool recover_push(std::uint64_t ticket, std::uint32_t dead, const Participant* self) {
+    [[nodiscard, gnu::cold]] bool recover_push(std::uint64_t ticket, std::uint32_t dead, const Participant* self) {
         using entry = Participant;
         if (!space().valid(ticket)) return true;
         auto& slot = ring_.stamp_of(ticket);
@@ -173,7 +173,7 @@ private:
 
     // Recovers one ticket at which a pop may have died. True: nothing is left to be done about it.
     template <class Participant>
-    [[nodiscard]] bool recover_pop(std::uint64_t ticket, std::uint32_t dead, const Participant* self) {
+    [[nodiscard, gnu::cold]] bool recover_pop(std::uint64_t ticket, std::uint32_t dead, const Participant* self) {
         using entry = Participant;
         if (!space().valid(ticket)) return true;
         const std::uint64_t lap = space().lap(ticket);
@@ -222,7 +222,7 @@ private:
     }
 
     // False: it is to be dropped later.
-    [[nodiscard]] bool drop(std::uint64_t ticket, std::uint64_t stamp) {
+    [[nodiscard, gnu::cold]] bool drop(std::uint64_t ticket, std::uint64_t stamp) {
         if (!letters_.stage(ring_.payload({ticket, stamp}))) return false;
         // [R8] release, pairs with [P1] and [B5]: the dead consumer's reads of the element, and our copy, come before
         // the next producer's bytes. Relaxed would let them come after. Failing orders nothing: the pop is over.

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -38,20 +39,20 @@ public:
             const os::process_lock lock;
             if (!may_drop_ || letters_.handler_ == nullptr) return may_drop_;
             letters_.waiting_.reserve(letters_.waiting_.size() + 1);
-            copy_ = std::make_unique<std::byte[]>(letters_.element_size_);
-            copy_while_shared(copy_.get(), message, letters_.element_size_);
+            copy_.resize(letters_.element_size_);
+            copy_while_shared(copy_.data(), message, letters_.element_size_);
             return true;
         }
         /// Keeps the copy: the message is gone from the queue.
         [[gnu::cold]] void commit() {
             const os::process_lock lock;
-            if (copy_ != nullptr) letters_.waiting_.push_back(std::move(copy_));
+            if (!copy_.empty()) letters_.waiting_.push_back(std::move(copy_));
         }
 
     private:
         dead_letters& letters_;
         bool may_drop_;
-        std::unique_ptr<std::byte[]> copy_;
+        std::string copy_;
     };
 
     /// Hands the waiting messages to the handler.
@@ -65,14 +66,14 @@ public:
             waiting_.pop_back();
             const auto chosen = handler_;
             lock.unlock();
-            if (chosen != nullptr) (*chosen)(message.get());
+            if (chosen != nullptr) (*chosen)(message.data());
         }
     }
 
 private:
     std::size_t element_size_;
     std::shared_ptr<const handler> handler_;
-    std::vector<std::unique_ptr<std::byte[]>> waiting_;
+    std::vector<std::string> waiting_;  // of bytes
 };
 
 }  // namespace promisqs::detail

@@ -185,7 +185,8 @@ private:
         dropped_.deliver();
         return error;
     }
-    int recover_with(const layout::participant* self, dead_letters::slot letters, recovery_report& report) {
+    [[gnu::cold]] int recover_with(const layout::participant* self, dead_letters::slot letters,
+                                   recovery_report& report) {
         const std::uint64_t begun = os::steady_clock();
         recovery_lock lock(object().file());
         report.in_progress_elsewhere = !lock.owns_lock() && lock.failure() == 0;
