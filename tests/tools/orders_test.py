@@ -66,9 +66,10 @@ class Orders(unittest.TestCase):
     def test_comments_as_they_should_be_pass(self):
         self.assertEqual(self.found(GOOD), "")
 
-    def test_the_index_has_label_place_operation_partner_and_what_breaks(self):
+    def test_the_index_has_label_place_operation_partner_why_and_what_breaks(self):
         self.found(GOOD)
-        self.assertIn("C1 | ring.hpp: `claim` | load acquire | [P1](#P1), [P2](#P2) | Relaxed would let", self.index)
+        self.assertIn("C1 | ring.hpp: `claim` | load acquire | [P1](#P1), [P2](#P2) | The message is whole. Relaxed would",
+                      self.index)
         self.assertIn("C2 | ring.hpp: `claim` | compare exchange seq_cst | [R1](#R1); seq_cst: [W1](#W1)", self.index)
         self.assertIn("P1 | ring.hpp: `publish`<br>ring.hpp: `give_up` | store release | ", self.index)
         self.assertIn("R1 | ring.hpp: `run` | ", self.index)

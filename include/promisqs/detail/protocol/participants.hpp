@@ -52,8 +52,8 @@ public:
             }
             fill(entry, identity);
             // [A3] release, pairs with [A5]: statistics that see the entry occupied do not see an earlier owner's
-            // intents. Relaxed would show them. Recovery does not need it: it goes by the entry's lock, and by the
-            // claims [R1], [R2] and [R3].
+            // intents. Relaxed would let statistics show an earlier owner's. Recovery does not need it: it goes by
+            // the entry's lock, and by the claims [R1], [R2] and [R3].
             entry.occupied.store(1, std::memory_order_release);
             return &entry;
         }
@@ -67,7 +67,7 @@ public:
     void leave(Locks& locks, layout::participant& entry) const noexcept {
         give_up_roles(index_of(entry));
         // [A4] release, pairs with [A1] and [A2]: our last stores come before the next owner's first. Relaxed would let
-        // them come after.
+        // our last stores overwrite the next owner's first.
         entry.occupied.store(0, std::memory_order_release);
         locks.unlock(index_of(entry));
     }

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The ring: Dmitry Vyukov's bounded multi-producer multi-consumer queue (1024cores.net, "Bounded MPMC queue"), changed
-// in four points. Any capacity from 1 up is exact. A participant announces the ticket that it is about to claim, so
-// that a claim can be traced to its owner. Full, empty, and "somebody is in the middle of an operation" are told apart.
-// A message whose consumer died is delivered again.
+// The ring: Dmitry Vyukov's bounded multi-producer multi-consumer queue (1024cores.net, "Bounded MPMC queue"), with
+// what processes need that may be killed. docs/protocol.md says what has been changed, and why.
 //
 // The ring is in three parts: ring_state.hpp reads, ring_claims.hpp claims what is ready, and this one does the rest.
 // None of them knows the system, a clock, shared memory or an exception.
@@ -39,18 +37,18 @@ public:
     /// Says why a push was not ready. Frees a tombstone at the head that is in its way.
     template <class Participant>
     [[nodiscard]] outcome resolve_push(Participant& self) const noexcept {
-        // [P0] acquire, in seq_cst, pairs with [P3] and [X2]: of all earlier tickets. The slot's stamp, read next, is
-        // not older than what the claim of this slot in the lap before had seen. Relaxed would make an honest stale
-        // read look like corruption. seq_cst: [W2] and [X2]. Acquire would let a producer that goes to sleep and the
-        // closer miss each other.
+        // [P0] acquire, in seq_cst, pairs with [P3] and [X2]: the claims of all earlier tickets are seen. The slot's
+        // stamp, read next, is not older than what the claim of this slot in the lap before had seen. Relaxed would
+        // make an honest stale read look like corruption. seq_cst: [W2] and [X2]. Acquire would let a producer that
+        // goes to sleep and the closer miss each other.
         const std::uint64_t tail = memory_.tail().load(std::memory_order_seq_cst);
         const std::uint64_t ticket = space_.ticket_of(tail);
         if (!space_.valid(ticket)) return outcome::corrupt;
         if (space_.closed(tail)) return outcome::closed;
         // [P6] acquire, in seq_cst, pairs with [P4], [C3] and [C7]: the participant that brought the slot into a later
         // state had moved `tail` or `head` before, or seen it moved, and the loads of them below see that. Relaxed
-        // would take it for corruption. seq_cst: [W2] and [C7]. Acquire would let a producer that an orphan keeps from
-        // pushing and the consumer that takes it miss each other.
+        // would take that move for corruption. seq_cst: [W2] and [C7]. Acquire would let a producer that an orphan
+        // keeps from pushing and the consumer that takes it miss each other.
         const std::uint64_t stamp = stamp_of(ticket).load(std::memory_order_seq_cst);
         if (space_.is_stamp(stamp, ticket, slot_state::free)) return outcome::contended;  // it is ready by now
         if (!ticket_space::before(stamp, space_.lap(ticket))) {
@@ -73,7 +71,9 @@ public:
         // claimed that ticket yet, or one is in the middle of it.
         const std::uint64_t ticket_before = space_.previous_lap(ticket);
         // [B10] acquire, in seq_cst, pairs with [P4], [C3] and [C7]: as [P6], for an orphan behind a slot that is
-        // ready. Relaxed would, too. seq_cst: [W2] and [C7].
+        // ready. Relaxed would let the load of `head` below be older than the stamp, and report a full ring where a
+        // consumer has made room. seq_cst: [W2] and [C7]. Acquire would let a producer that an orphan keeps from
+        // pushing and the consumer that takes it miss each other.
         const std::uint64_t stamp = stamp_of(ticket).load(std::memory_order_seq_cst);
         if (delivery_state(stamp - space_.lap(ticket_before)).is_orphan()) return outcome::full;
         // [B11] seq_cst, as [P9].
@@ -163,12 +163,13 @@ private:
 
     template <class Participant>
     [[nodiscard]] outcome resolve_pop(Participant& self) const noexcept {
-        // [C0] acquire, pairs with [C2]: of all earlier tickets, whose owners had seen those tickets pushed. A tail
-        // read later is not behind this head, and the slot's stamp is not older than the lap before. Relaxed would make
-        // an honest stale read look like corruption.
+        // [C0] acquire, pairs with [C2]: the claims of all earlier tickets are seen, whose owners had seen those
+        // tickets pushed. A tail read later is not behind this head, and the slot's stamp is not older than the lap
+        // before. Relaxed would make an honest stale read look like corruption.
         const std::uint64_t ticket = memory_.head().load(std::memory_order_acquire);
         if (!space_.valid(ticket)) return outcome::corrupt;
-        // [C13] acquire, pairs with [P4] and [C3]: as [P6], for `head`. Relaxed would take its move for corruption.
+        // [C13] acquire, pairs with [P4] and [C3]: as [P6], for `head`. Relaxed would take another consumer's move of
+        // `head` for corruption.
         const std::uint64_t stamp = stamp_of(ticket).load(std::memory_order_acquire);
         if (space_.is_stamp(stamp, ticket, slot_state::full)) return outcome::contended;  // it is ready by now
         if (space_.is_stamp(stamp, ticket, slot_state::tombstone)) {
@@ -229,8 +230,8 @@ private:
     template <class Participant>
     void make_orphan(Participant& self, const claim& made, delivery_state state) const noexcept {
         // [C9] release, pairs with [D4] and [C7]: our reads of the element are over before somebody else frees the
-        // slot, and a consumer that finds the orphan sees the element, as we did. Relaxed would let it be written over
-        // under us.
+        // slot, and a consumer that finds the orphan sees the element, as we did. Relaxed would let the next producer
+        // write over what we still read.
         stamp_of(made.ticket).store(space_.lap(made.ticket) + state.value(), std::memory_order_release);
         count_irregularity();
         // The ticket can be claimed again: while it stands here, we would be taken for its owner, and if that one died,

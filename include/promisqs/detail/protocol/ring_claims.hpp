@@ -44,8 +44,10 @@ public:
     constexpr ring_claims(Memory memory, std::uint64_t capacity, single_roles roles) noexcept
         : base(memory, capacity), roles_(roles) {}
 
-    // In the calls that take `here`, it is this ring, or a copy whose members are in registers: the compiler can't know
-    // that no atomic changes `*this`. What is needed once is read from `*this`, so that no register waits for it.
+    // Some calls take `here`: this ring again, as `*this` or as a copy of it. Behind each atomic the compiler has to
+    // read the members of `*this` again, because for all it knows another thread has changed them. A local copy can't
+    // be reached by another thread, so its members stay in registers: a caller for which that matters passes one.
+    // Others pass `*this`. What a call needs only once it reads from `*this`, so that it takes no register.
 
     /// Claims the ticket at the tail, if its slot is free and nobody else is faster.
     ///
@@ -59,7 +61,7 @@ public:
         if (!here.space_.step(ticket, after)) [[unlikely]]  // closed; or corrupt
             return false;
         // [P1] acquire, pairs with [C3] and [R8]: once the slot reads free, its last consumer has read the element.
-        // Relaxed would let our bytes overtake its copy.
+        // Relaxed would let our bytes overtake that consumer's copy.
         const std::uint64_t stamp = here.stamp_of(ticket).load(std::memory_order_acquire);
         if (!here.space_.is_stamp(stamp, ticket, slot_state::free)) [[unlikely]]
             return false;
@@ -91,7 +93,7 @@ public:
     /// Makes a pushed message visible.
     [[gnu::__always_inline__]] void publish(const claim& made) const noexcept {
         // [P4] release, pairs with [C1], [B5], [K1], [R1], [P6], [C13] and [B10]: a participant that reads full sees
-        // the whole element. Relaxed would show it in part.
+        // the whole element. Relaxed would show the element in part.
         stamp_of(made.ticket).store(made.stamp + make_stamp(0, slot_state::full), std::memory_order_release);
     }
 
@@ -119,8 +121,8 @@ public:
             fill(here.payload(one), i);
             here.publish(one);
         }
-        // [B1] release, pairs with [R9]: a recovery that reads a count of one sees that all are published. Relaxed
-        // would let it make tombstones of them. Single pushes leave the count alone.
+        // [B1] release, pairs with [R9]: a recovery that reads a count of one sees that all messages of the batch are
+        // published. Relaxed would let a recovery make tombstones of them. Single pushes leave the count alone.
         self.push_count.store(1, std::memory_order_release);
         return made.size;
     }
@@ -141,7 +143,8 @@ public:
             use(static_cast<const void*>(here.payload(one)), i);
             here.release(one);
         }
-        // [B2] release, pairs with [R9]: as [B1], all are released. Relaxed would let a recovery deliver them again.
+        // [B2] release, pairs with [R9]: as [B1], all messages of the batch are released. Relaxed would let a recovery
+        // deliver them again.
         self.pop_count.store(1, std::memory_order_release);
         return made.size;
     }
@@ -165,12 +168,13 @@ protected:
         if (!here.space_.is_stamp(stamp, ticket, State)) [[unlikely]]
             return false;
         // [C4] release, pairs with [R4]: a recovery that reads this ticket here sees that our previous pop is released.
-        // Relaxed would let it find that pop's slot full and nobody's, and deliver its message again.
+        // Relaxed would let a recovery find that pop's slot full and nobody's, and deliver its message again.
         self.pop_intent.store(ticket, std::memory_order_release);
         made = {ticket, stamp};
         if (advance_head(here.memory_, ticket, after)) [[likely]]
             return true;
-        // [C5] release, pairs with [R4]: as [P5], for the previous pop. Relaxed would let a recovery deliver it again.
+        // [C5] release, pairs with [R4]: as [P5], for the previous pop. Relaxed would let a recovery deliver the
+        // message of that pop again.
         self.pop_intent.store(layout::no_ticket, std::memory_order_release);
         return false;
     }
@@ -199,13 +203,13 @@ private:
     [[gnu::__always_inline__]] bool announce_and_advance_tail(const Memory& memory, Participant& self,
                                                               std::uint64_t ticket, std::uint64_t after) const {
         // [P2] release, pairs with [R4] and [Q3]: a recovery that reads this ticket here sees that our previous push is
-        // published. Relaxed would let it find that push's slot free and nobody's, and make a tombstone of it.
+        // published. Relaxed would let a recovery find that push's slot free and nobody's, and make a tombstone of it.
         self.push_intent.store(ticket, std::memory_order_release);
         if (advance_tail(memory, ticket, after)) [[likely]]
             return true;
         // Before anything else: while this intent stands, it keeps the ticket's owner from being found dead.
         // [P5] release, pairs with [R4]: a recovery that reads "none" here sees, too, that our previous push is
-        // published. Relaxed would let it make a tombstone of that push.
+        // published. Relaxed would let a recovery make a tombstone of that push.
         self.push_intent.store(layout::no_ticket, std::memory_order_release);
         return false;
     }
@@ -253,7 +257,8 @@ private:
         if (made.size == 0 || made.size < least) return false;
         // Before the intent, so that a recovery that sees that one sees a count that is not too small.
         // [B3] release, pairs with [R9]: a recovery may see the previous intent with this count, and then sees, as by
-        // [B1], that what it announced is published. Relaxed would let it make tombstones of that.
+        // [B1], that what it announced is published. Relaxed would let a recovery make tombstones of the messages that
+        // we pushed before.
         self.push_count.store(made.size, std::memory_order_release);
         if (announce_and_advance_tail(memory_, self, made.first, made.after)) return true;
         // [B6] release, as [B3].
@@ -265,8 +270,8 @@ private:
     bool claim_pops(Participant& self, std::uint64_t most, batch& made) const {
         made = ready_from<slot_state::full>(memory_.head().load(std::memory_order_relaxed), most);
         if (made.size == 0) return false;
-        // [B4] release, pairs with [R9]: as [B3], for what was popped before. Relaxed would let a recovery deliver it
-        // again.
+        // [B4] release, pairs with [R9]: as [B3], for what was popped before. Relaxed would let a recovery deliver the
+        // messages that we popped before once more.
         self.pop_count.store(made.size, std::memory_order_release);
         // [B7] release, as [C4].
         self.pop_intent.store(made.first, std::memory_order_release);
