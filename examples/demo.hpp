@@ -28,7 +28,8 @@ struct demo_arguments {
 /// How long to wait for the other program to be started at all, perhaps by hand.
 inline constexpr std::chrono::seconds start_patience{60};
 
-/// The two queues between the programs. Both open what the other may have created already, so that either can come first.
+/// The two queues between the programs. Both open what the other may have created already, so that either can come
+/// first.
 struct queue_pair {
     explicit queue_pair(const std::string& name)
         : messages(message_queue::open_or_create(name, 1024)),
@@ -58,8 +59,8 @@ inline void add_common(CLI::App& app, demo_arguments& arguments) {
 
 /// Runs the program proper.
 ///
-/// \return  the exit code: what `run` returned; 1 after an error, whose text is printed; 128 and the signal's number when
-///          stopped by one, as a shell would say it
+/// \return  the exit code: what `run` returned; 1 after an error, whose text is printed; 128 and the signal's number
+///          when stopped by one, as a shell would say it
 template <class Run>
 int run_to_exit_code(const char* program, Run run) {
     try {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A queue in an event loop of Boost.Asio, beside a timer: the loop sleeps until there is a message or the timer is due. The producer
-// is a thread here, and could be any program.
+// A queue in an event loop of Boost.Asio, beside a timer: the loop sleeps until there is a message or the timer is due.
+// The producer is a thread here, and could be any program.
 
 #include <promisqs/queue.hpp>
 #include <promisqs/ready_event.hpp>

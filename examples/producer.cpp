@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The sending half of the demo: see consumer.cpp. It sends the messages, and after them measures how long a message takes
-// to the consumer and back.
+// The sending half of the demo: see consumer.cpp. It sends the messages, and after them measures how long a message
+// takes to the consumer and back.
 
 #include "demo.hpp"
 

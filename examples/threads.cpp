@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// One handle, used by several producer and consumer threads at once, without a lock. Counts that every message comes out
-// exactly once, and those of each producer in the order in which it pushed them.
+// One handle, used by several producer and consumer threads at once, without a lock. Counts that every message comes
+// out exactly once, and those of each producer in the order in which it pushed them.
 
 #include <promisqs/queue.hpp>
 
