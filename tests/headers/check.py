@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Checks the tree of headers: which folder includes which, where each name lives, and how long files and lines are.
+Also that the map of headers in CONTRIBUTING.md names those that there are.
 
 Run it: tests/headers/check.py [root of the repository]. Prints each violation, and ends with 1 if there is one.
 """
@@ -174,6 +175,21 @@ def check_list(root, headers, complain):
         complain(f"{path}: no longer has each header compiled alone (VERIFY_INTERFACE_HEADER_SETS)")
 
 
+def check_map(root, headers, complain):
+    """CONTRIBUTING.md names every header of the library, and no header that does not exist."""
+    path = root / "CONTRIBUTING.md"
+    there = [f"/{header.relative_to(root)}" for folder in ("include", "tests", "bench", "examples")
+             for header in (root / folder).rglob("*.hpp")]
+    named = set(re.findall(r"[\w./-]*\w\.hpp\b", path.read_text(encoding="utf-8")))
+    for name in sorted(named):
+        if not any(header.endswith(f"/{name}") for header in there):
+            complain(f"{path}: names {name}, which does not exist")
+    names = {name.rpartition("/")[2] for name in named}
+    for header in headers:
+        if header.name not in names:
+            complain(f"{path}: does not name {header.relative_to(root)}")
+
+
 def violations(root):
     found = []
     base = root / "include" / "promisqs"
@@ -191,6 +207,7 @@ def violations(root):
             found.append(f"{base}: has no {name}.hpp")
     check_users(root, found.append)
     check_list(root, headers, found.append)
+    check_map(root, headers, found.append)
     return found
 
 

@@ -33,6 +33,7 @@ class CheckTest(unittest.TestCase):
         self.write("examples/one.cpp", "#include <promisqs/queue.hpp>\n")
         self.write("README.md", "```cpp\n#include <promisqs/queue.hpp>\n```\n")
         self.list_headers()
+        self.map_headers()
 
     def write(self, name, text):
         path = self.root / name
@@ -48,6 +49,10 @@ class CheckTest(unittest.TestCase):
         names = sorted(str(path.relative_to(self.root)) for path in (self.root / "include").rglob("*.hpp"))
         listed = "".join(f"    {name}\n" for name in names)
         self.write("CMakeLists.txt", listed + more + "VERIFY_INTERFACE_HEADER_SETS\n")
+
+    def map_headers(self):
+        names = sorted(path.name for path in (self.root / "include").rglob("*.hpp"))
+        self.write("CONTRIBUTING.md", "detail/layout.hpp\n" + "".join(f"  {name}  what is there\n" for name in names))
 
     def finds(self, *words):
         found = check.violations(self.root)
@@ -157,7 +162,21 @@ class CheckTest(unittest.TestCase):
 
     def test_a_header_that_is_not_listed_is_found(self):
         self.write("include/promisqs/detail/os/two.hpp", header("os"))
+        self.map_headers()
         self.finds("does not list", "os/two.hpp")
+
+    def test_a_header_that_the_map_does_not_name_is_found(self):
+        self.write("include/promisqs/detail/os/two.hpp", header("os"))
+        self.list_headers()
+        self.finds("CONTRIBUTING.md", "does not name", "os/two.hpp")
+
+    def test_a_header_in_the_map_that_does_not_exist_is_found(self):
+        self.add("CONTRIBUTING.md", "tickets.hpp is the glossary\n")
+        self.finds("CONTRIBUTING.md", "names tickets.hpp")
+
+    def test_a_header_in_the_map_that_lies_elsewhere_is_found(self):
+        self.add("CONTRIBUTING.md", "`detail/stats.hpp`\n")
+        self.finds("CONTRIBUTING.md", "names detail/stats.hpp")
 
     def test_a_listed_header_that_does_not_exist_is_found(self):
         self.list_headers("    include/promisqs/old.hpp\n")
@@ -175,10 +194,12 @@ class CheckTest(unittest.TestCase):
     def test_a_public_header_too_many_or_too_few_is_found(self):
         self.write("include/promisqs/tickets.hpp", header(""))
         self.list_headers()
+        self.map_headers()
         self.finds("tickets.hpp", "not one of the public headers")
         (self.root / "include/promisqs/tickets.hpp").unlink()
         (self.root / "include/promisqs/stats.hpp").unlink()
         self.list_headers()
+        self.map_headers()
         self.finds("has no stats.hpp")
 
     def test_an_unknown_folder_is_found(self):
