@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // The receiving half of the demo: two programs that exchange messages through a queue in shared memory, started in
-// either order. This one verifies every message, then returns whatever it gets, for the producer to measure round trips.
+// either order. This one verifies every message. Then it returns what it gets, for the producer to measure round trips.
 //
 //   consumer & producer
 

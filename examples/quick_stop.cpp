@@ -27,7 +27,7 @@ int main(int argc, char** argv) try {
     std::cout << "waiting for orders" << std::endl;
     std::stop_source stop;
     std::jthread watcher([&](const std::stop_token& no_longer_needed) {
-        const auto end_sigwait = [self = pthread_self()] { pthread_kill(self, SIGTERM); };
+        const auto end_sigwait = [self = pthread_self()] { pthread_kill(self, SIGINT); };
         const std::stop_callback when_main_ends(no_longer_needed, end_sigwait);
         int signal = 0;
         sigwait(&signals, &signal);
