@@ -272,6 +272,29 @@ TEST_CASE("a consumer that waits in any stage gets past a producer that dies in 
     CHECK(got == 2U);
 }
 
+TEST_CASE("a consumer that asks again and again, with no time to wait, gets the message of one that died") {
+    const scoped_name name("wait-asks");
+    auto q = queue::create(name, 2);
+    REQUIRE(q.push(9));
+    auto victim = consumer_inside(q);
+    await_participants(q, 2);
+    victim.kill();
+
+    std::uint64_t got = 0;
+    while (q.pop_wait_for(got, 0ns) != status::ok) std::this_thread::yield();
+
+    CHECK(got == 9);
+}
+
+TEST_CASE("a policy to look for ever does not go to sleep") {
+    constexpr auto longest = std::chrono::nanoseconds::max();
+    promisqs::detail::wait_clock clock({1, 5us, longest});
+
+    CHECK(clock.first(true) == promisqs::detail::wait_clock::stage::spin);
+    static_cast<void>(clock.at(1));
+    CHECK(clock.at(3'600'000'000'000U) == promisqs::detail::wait_clock::stage::yield);
+}
+
 TEST_CASE("a stop ends a wait behind a producer that is in the middle of its push") {
     const scoped_name name("wait-stop-behind");
     auto q = queue::create(name, 3);

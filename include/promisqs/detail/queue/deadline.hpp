@@ -14,7 +14,7 @@ template <class Duration>
 std::uint64_t to_deadline(std::chrono::time_point<std::chrono::steady_clock, Duration> when) noexcept {
     using seconds = std::chrono::duration<double>;
     const auto since = when.time_since_epoch();
-    if (since <= since.zero()) return 0;
+    if (!(since > since.zero())) return 0;  // so is one that is no number
     if (std::chrono::duration_cast<seconds>(since) > std::chrono::hours(24 * 365 * 200)) return never;
     return static_cast<std::uint64_t>(std::chrono::ceil<std::chrono::nanoseconds>(since).count());
 }
@@ -23,7 +23,7 @@ std::uint64_t to_deadline(std::chrono::time_point<std::chrono::steady_clock, Dur
 template <class Rep, class Period>
 std::uint64_t to_deadline(std::chrono::duration<Rep, Period> from_now) noexcept {
     using seconds = std::chrono::duration<double>;
-    if (from_now <= from_now.zero()) return 0;
+    if (!(from_now > from_now.zero())) return 0;
     if (std::chrono::duration_cast<seconds>(from_now) > std::chrono::hours(24 * 365 * 100)) return never;
     return to_deadline(std::chrono::steady_clock::now() + std::chrono::ceil<std::chrono::nanoseconds>(from_now));
 }

@@ -24,6 +24,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 
@@ -63,6 +64,12 @@ public:
     void sleep_on() noexcept { sleeps_on_ = true; }
 
 private:
+    // Of times that may be as long as can be.
+    static constexpr std::int64_t sum(std::int64_t a, std::int64_t b) noexcept {
+        constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+        return a > 0 && b > most - a ? most : a + b;
+    }
+
     // Enough probes for about 3 µs (25 ns per pause), capped by the policy's time to spin.
     static unsigned probes_in_a_row(const wait_policy& policy) noexcept {
         if (policy.pauses == 0) return policy.spin.count() > 0 ? 1024 : 1;
@@ -72,7 +79,7 @@ private:
     }
 
     wait_policy policy_;
-    std::int64_t end_of_yield_ = policy_.spin.count() + policy_.yield.count();
+    std::int64_t end_of_yield_ = sum(policy_.spin.count(), policy_.yield.count());
     unsigned probes_;
     std::uint64_t begun_ = 0;
     bool sleeps_on_ = false;
@@ -154,12 +161,13 @@ public:
         for (stage at = clock.first(deadline != 0);;) {
             if (at == stage::yield) os::yield();
             if (at != stage::sleep && clock.probe([&] { return what.probe(); })) return ending::settled;
-            finding found = what.check();
+            const finding found = what.check();
             if (found == finding::settled) return ending::settled;
-            if (is_interrupted()) return ending::stopped;
             const std::uint64_t now = os::steady_clock();
+            recover_if_due(found, now);  // also by a call that does not wait
+            if (is_interrupted()) return ending::stopped;
             if (now >= deadline) return ending::timed_out;
-            recover_if_due(found, now);
+            if (found == finding::in_progress) refuse_in_callables();
             at = clock.at(now);  // whether this turn ends asleep
             if (at != stage::sleep || found == finding::contended) continue;
             if (found == finding::in_progress || is_closing()) {
@@ -191,9 +199,13 @@ private:
         const auto interval = stuck ? recovery_schedule::when_stuck : recovery_schedule::when_idle;
         const layout::participant* self = key_ != nullptr ? key_->known_in_any_role() : nullptr;
         for (session* one : sessions_) {
-            if (stuck) refuse_in_callable(one->object().file().id(), one->name());
             one->recover_if_due(self, interval, now);
         }
+    }
+
+    // What is in progress may be the calling thread's own operation.
+    void refuse_in_callables() const {
+        for (const session* one : sessions_) refuse_in_callable(one->object().file().id(), one->name());
     }
 
     // Returns when it may be worth while to look again, or what a last look has come to.
