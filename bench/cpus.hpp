@@ -26,12 +26,12 @@ void pin_worker(placement where, side of, unsigned index);
 /// The processors that the first worker of each side is pinned to; nothing when workers are not pinned.
 std::optional<std::pair<int, int>> first_cpus();
 
-/// How long a cache line takes from the producers' first processor to the consumers', in nanoseconds; nothing when workers
-/// are not pinned. On virtual machines it changes from minute to minute, and every result with it.
+/// How long a cache line takes from the producers' first processor to the consumers', in nanoseconds; nothing when
+/// workers are not pinned. On virtual machines it changes from minute to minute, and every result with it.
 std::optional<double> measure_line_crossing();
 
-/// How far apart two processors are: "near" (hyper-threads of one core), "middle" (they share a cache), "far"; "unpinned" without a
-/// measurement.
+/// How far apart two processors are: "near" (hyper-threads of one core), "middle" (they share a cache), "far";
+/// "unpinned" without a measurement.
 std::string distance_class(std::optional<double> line_crossing);
 
 }  // namespace bench

@@ -15,7 +15,8 @@ struct element {
 };
 
 /// Messages ready to be sent, numbered. The number is written several messages ahead: written right before the push, it
-/// could not be read back in the wide pieces that a copy uses, which would stall every contender and hide the differences.
+/// could not be read back in the wide pieces that a copy uses, which would stall every contender and hide the
+/// differences.
 template <class T>
 class outgoing {
 public:

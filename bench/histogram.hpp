@@ -10,7 +10,8 @@
 
 namespace bench {
 
-/// A histogram of high dynamic range: the bins are so wide as what they hold is large, one percent of it, from 10 ns to 10 s.
+/// A histogram of high dynamic range: the bins are so wide as what they hold is large, one percent of it, from 10 ns to
+/// 10 s.
 class histogram {
 public:
     void add(const std::vector<std::uint32_t>& nanoseconds) { counts_.fill(nanoseconds); }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What death costs: how long after it the survivors move again, and what a recovery takes with many participants, alive or dead,
-// and with many slots. A program of its own, because nothing here is compared with other queues: they don't recover.
+// What death costs: how long after it the survivors move again, and what a recovery takes with many participants, alive
+// or dead, and with many slots. A program of its own, because nothing here is compared with other queues: they don't
+// recover.
 
 #include "segment_name.hpp"
 #include "team.hpp"
@@ -152,8 +153,8 @@ void pop_behind_a_dead_producer(benchmark::State& state) {
     });
 }
 
-// A consumer dies with the oldest message of a full queue, and a producer is stuck behind it: until that is told that the queue is
-// full, because the message is to be delivered again.
+// A consumer dies with the oldest message of a full queue, and a producer is stuck behind it: until that is told that
+// the queue is full, because the message is to be delivered again.
 void push_behind_a_dead_consumer(benchmark::State& state) {
     const segment_name name;
     auto q = queue::create(name.get(), 1024, {.max_deaths = 0});

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A message goes to another process through one queue and comes back through a second one. Half of what that takes is the way of one
-// message.
+// A message goes to another process through one queue and comes back through a second one. Half of what that takes is
+// the way of one message.
 
 #include "contenders/all.hpp"
 #include "suite.hpp"

@@ -6,8 +6,8 @@
 
 namespace bench {
 
-/// A name for a shared memory object that nobody else uses. The object, whoever made it, is removed with this, or when the
-/// program is ended by Ctrl-C.
+/// A name for a shared memory object that nobody else uses. The object, whoever made it, is removed with this, or when
+/// the program is ended by Ctrl-C.
 class segment_name {
 public:
     segment_name();

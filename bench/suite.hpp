@@ -51,8 +51,9 @@ void add_streams(std::vector<group>& groups);
 void add_batches(std::vector<group>& groups);
 void add_sleepers(std::vector<group>& groups);
 
-/// Runs a group: so many repetitions, in each of which every contender has its turn, between two measurements of how far the processors
-/// are apart. A repetition during which that has changed counts for nothing and is made again, a few times at most.
+/// Runs a group: so many repetitions, in each of which every contender has its turn, between two measurements of how
+/// far the processors are apart. A repetition during which that has changed counts for nothing and is made again, a few
+/// times at most.
 ///
 /// Contenders that can't be measured are left out from then on, and named in the result.
 nlohmann::ordered_json run(const group& what, const effort& how_much);

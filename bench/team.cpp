@@ -53,7 +53,8 @@ public:
         report.done = true;
     }
 
-    /// Gives the start signal when all are ready, counts what they do, says when it is over, and waits until all are done.
+    /// Gives the start signal when all are ready, counts what they do, says when it is over, and waits until all are
+    /// done.
     ///
     /// \param alive  whether the worker of this number still runs
     template <class Alive>

@@ -144,7 +144,8 @@ struct team_result {
 /// How long a window is, in which what the workers do is counted.
 inline constexpr std::chrono::milliseconds window{25};
 
-/// Runs all at once, as threads or as forked processes, each pinned to a processor, for so long, and until all are done.
+/// Runs all at once, as threads or as forked processes, each pinned to a processor, for so long, and until all are
+/// done.
 ///
 /// \par Throws  `std::runtime_error`: a worker failed, the run took too long, or not all came out that went in
 team_result run_team(const team_plan& plan);

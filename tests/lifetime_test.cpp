@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The life of a queue: its creation, the remains of dead creators and users, the last one out, and races of all of them.
+// The life of a queue: its creation, the remains of dead creators and users, the last one out, and races of all of
+// them.
 
 #include "support/catch.hpp"
 #include "support/expect_error.hpp"

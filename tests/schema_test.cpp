@@ -22,8 +22,8 @@
 
 #include "support/catch.hpp"
 
-// The texts below are golden: they must be the same with every compiler. (For 64-bit Linux with 80-bit long double. Where
-// a type differs, so does its text.)
+// The texts below are golden: they must be the same with every compiler. (For 64-bit Linux with 80-bit long double.
+// Where a type differs, so does its text.)
 
 namespace {
 

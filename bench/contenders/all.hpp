@@ -41,8 +41,8 @@
 
 namespace bench {
 
-/// Calls `visit.operator()<Queue, How>(label)` for everything that two processes can send messages with, each used in the way that suits
-/// it best when each side has a processor of its own; promisqs in several ways.
+/// Calls `visit.operator()<Queue, How>(label)` for everything that two processes can send messages with, each used in
+/// the way that suits it best when each side has a processor of its own; promisqs in several ways.
 template <class T, class Visit>
 void for_each_on_two_processors(Visit visit) {
     using promisqs::wait_policy;
@@ -89,7 +89,8 @@ void for_each_on_two_processors(Visit visit) {
 #endif
 }
 
-/// Likewise for everything that any number of processes, or threads, can share, by attempts after which others are let run.
+/// Likewise for everything that any number of processes, or threads, can share, by attempts after which others are let
+/// run.
 template <class T, class Visit>
 void for_each_yielding(Visit visit) {
     visit.template operator()<promisqs_queue<T>, how::yielding>("promisqs");

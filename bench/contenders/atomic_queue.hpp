@@ -11,9 +11,9 @@
 
 namespace bench {
 
-/// AtomicQueue2 of github.com/max0x7ba/atomic_queue, as it is by default: any number of producers and consumers, neighbouring
-/// elements on different lines. Its own ways to wait never let others run, and are not used; but even an attempt spins while
-/// somebody else is in the middle of the slot that it has claimed.
+/// AtomicQueue2 of github.com/max0x7ba/atomic_queue, as it is by default: any number of producers and consumers,
+/// neighbouring elements on different lines. Its own ways to wait never let others run, and are not used; but even an
+/// attempt spins while somebody else is in the middle of the slot that it has claimed.
 template <class T>
 class atomic_queue {
 public:

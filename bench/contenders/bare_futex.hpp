@@ -21,10 +21,11 @@
 
 namespace bench {
 
-/// A word that is slept on, and nothing else: whoever pushes always makes the system call that wakes, whoever pops always the one that
-/// sleeps. Room for one message.
+/// A word that is slept on, and nothing else: whoever pushes always makes the system call that wakes, whoever pops
+/// always the one that sleeps. Room for one message.
 ///
-/// \tparam Looks  how long it looks before it sleeps, in microseconds. Who has used the processor so is woken later, by Linux' scheduler
+/// \tparam Looks  how long it looks before it sleeps, in microseconds. Who has used the processor so is woken later, by
+/// Linux' scheduler
 template <class T, unsigned Looks = 0>
 class bare_futex {
 public:

@@ -11,8 +11,8 @@
 
 namespace bench {
 
-/// One word in one cache line, which the consumer looks at until it has changed: no two processors can tell each other anything faster.
-/// Of no use but for round trips, because nobody says that a message has been read.
+/// One word in one cache line, which the consumer looks at until it has changed: no two processors can tell each other
+/// anything faster. Of no use but for round trips, because nobody says that a message has been read.
 template <class T>
 class bare_line {
 public:
@@ -30,7 +30,8 @@ public:
     }
 
     bool push(const T& message) {
-        // Plus one: the first message is number 0, as is an empty line. Release and acquire, as a message that is longer would need.
+        // Plus one: the first message is number 0, as is an empty line. Release and acquire, as a message that is
+        // longer would need.
         line().store(message.words[0] + 1, std::memory_order_release);
         return true;
     }

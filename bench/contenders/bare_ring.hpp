@@ -18,8 +18,8 @@
 
 namespace bench {
 
-/// The least that a ring of messages between one producer and one consumer needs: Lamport's ring, where each side has the other's
-/// counter in a copy, and reads it again only when that says full or empty.
+/// The least that a ring of messages between one producer and one consumer needs: Lamport's ring, where each side has
+/// the other's counter in a copy, and reads it again only when that says full or empty.
 ///
 /// \tparam Most  room for so many messages at most; few of them stay in the caches, whatever their size
 template <class T, std::uint64_t Most = ~std::uint64_t{0}>

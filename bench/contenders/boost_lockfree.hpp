@@ -11,8 +11,8 @@
 
 namespace bench {
 
-/// boost::lockfree::queue, for any number of producers and consumers (Boost's spsc_queue is for one of each), with its nodes
-/// inside, which it links by numbers.
+/// boost::lockfree::queue, for any number of producers and consumers (Boost's spsc_queue is for one of each), with its
+/// nodes inside, which it links by numbers.
 template <class T>
 class boost_lockfree {
 public:

@@ -24,8 +24,8 @@ inline const std::string& private_bus() {
     return daemon.ready_line();
 }
 
-/// D-Bus: calls of a method that takes an array of bytes, by way of a bus of its own. Most are sent without a reply; each 256th waits for
-/// one, so that the bus does not have to keep what the consumer has not read yet.
+/// D-Bus: calls of a method that takes an array of bytes, by way of a bus of its own. Most are sent without a reply;
+/// each 256th waits for one, so that the bus does not have to keep what the consumer has not read yet.
 template <class T>
 class dbus {
 public:

@@ -8,7 +8,8 @@
 
 namespace bench {
 
-/// A program that a contender needs to be running, such as a message broker. Ended, by its id, with this, or with its parent.
+/// A program that a contender needs to be running, such as a message broker. Ended, by its id, with this, or with its
+/// parent.
 class helper_process {
 public:
     /// \param command   the program, looked for in PATH, and its arguments

@@ -23,8 +23,8 @@ namespace bench {
 /// Once, for as long as this program runs.
 inline void start_iceoryx_broker() { static const helper_process broker({"iox-roudi"}, "RouDi is ready for clients"); }
 
-/// Eclipse iceoryx: a publisher that waits for its subscriber, which looks for messages again and again. Its broker runs meanwhile. A
-/// subscriber's queue has room for 256 messages at most.
+/// Eclipse iceoryx: a publisher that waits for its subscriber, which looks for messages again and again. Its broker
+/// runs meanwhile. A subscriber's queue has room for 256 messages at most.
 template <class T>
 class iceoryx {
 public:

@@ -14,8 +14,8 @@
 
 namespace bench {
 
-/// The two ends of a connection that is made before the fork; a child, who has inherited them, finds its own by the segment's
-/// name. So no side has to wait for the other to listen, and nothing is ever left in the file system.
+/// The two ends of a connection that is made before the fork; a child, who has inherited them, finds its own by the
+/// segment's name. So no side has to wait for the other to listen, and nothing is ever left in the file system.
 class inherited_ends {
 public:
     /// Gives the ends a name for as long as this lives.

@@ -11,8 +11,8 @@
 
 namespace bench {
 
-/// ConcurrentQueue of github.com/cameron314/concurrentqueue, for threads only: it grows in blocks that it allocates. Messages of several
-/// producers keep no order among each other.
+/// ConcurrentQueue of github.com/cameron314/concurrentqueue, for threads only: it grows in blocks that it allocates.
+/// Messages of several producers keep no order among each other.
 template <class T>
 class moodycamel {
 public:

@@ -19,7 +19,8 @@ namespace bench {
 
 /// A named pipe. Whether calls wait is a property of an opened file, so that each side opens the pipe twice.
 ///
-/// It holds as many bytes as the messages of the capacity have, as far as the system allows; it counts in pages, though.
+/// It holds as many bytes as the messages of the capacity have, as far as the system allows; it counts in pages,
+/// though.
 template <class T>
 class pipe {
 public:

@@ -17,7 +17,8 @@ namespace bench {
 /// The capacity of contenders for which it must be known when they are compiled.
 inline constexpr std::size_t fixed_capacity = 1024;
 
-/// A queue that was written for threads, but has no pointers in it, so that it can be placed into shared memory as it is.
+/// A queue that was written for threads, but has no pointers in it, so that it can be placed into shared memory as it
+/// is.
 template <class Queue>
 class placed_queue {
 public:

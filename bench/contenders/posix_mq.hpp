@@ -19,8 +19,9 @@ namespace bench {
 
 /// A message queue of POSIX.
 ///
-/// Its capacity is often less than what was asked for: the kernel allows fs.mqueue.msg_max messages in a queue (10, unless
-/// somebody has raised it), more to the privileged, and to all no more bytes than RLIMIT_MSGQUEUE. It is halved until it fits.
+/// Its capacity is often less than what was asked for: the kernel allows fs.mqueue.msg_max messages in a queue (10,
+/// unless somebody has raised it), more to the privileged, and to all no more bytes than RLIMIT_MSGQUEUE. It is halved
+/// until it fits.
 template <class T>
 class posix_mq {
 public:
@@ -42,7 +43,8 @@ public:
     }
     static posix_mq open(const std::string& segment, side where) { return posix_mq({segment, where}, 0); }
 
-    // An attempt that may wait until a time in the past: whether it waits would otherwise be a property of the opened queue.
+    // An attempt that may wait until a time in the past: whether it waits would otherwise be a property of the opened
+    // queue.
     bool push(const T& message) {
         const ::timespec past{};
         return !would_wait(::mq_timedsend(ends_.producers(), data(message), sizeof message, 0, &past), "mq_timedsend");

@@ -18,8 +18,8 @@
 
 namespace bench {
 
-/// The algorithm of the Rust crate of the same name: a ring of bytes under one spin lock in the shared memory, for both sides. Who is
-/// killed in between leaves it locked for all.
+/// The algorithm of the Rust crate of the same name: a ring of bytes under one spin lock in the shared memory, for both
+/// sides. Who is killed in between leaves it locked for all.
 template <class T>
 class spin_lock {
 public:

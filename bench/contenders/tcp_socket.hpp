@@ -15,7 +15,8 @@
 
 namespace bench {
 
-/// A TCP connection over the loopback device, whose small messages are sent at once. How much it holds is up to the system.
+/// A TCP connection over the loopback device, whose small messages are sent at once. How much it holds is up to the
+/// system.
 template <class T>
 class tcp_socket {
 public:

@@ -8,8 +8,8 @@
 
 namespace bench {
 
-/// Where a contender that needs a name in the file system has it: among the shared memory objects, so that whoever cleans up
-/// after a segment has cleaned up after such a contender too.
+/// Where a contender that needs a name in the file system has it: among the shared memory objects, so that whoever
+/// cleans up after a segment has cleaned up after such a contender too.
 inline std::string path_of(const std::string& segment) { return "/dev/shm/" + segment; }
 
 /// A path that is removed with this, unless that happens in a child of the process that made it.

@@ -15,8 +15,8 @@
 
 namespace bench {
 
-/// A pair of Unix sockets that keep the bounds of messages (SOCK_SEQPACKET): one call moves one message as a whole, so that no
-/// attempt can end in the middle of one, as it can in a stream.
+/// A pair of Unix sockets that keep the bounds of messages (SOCK_SEQPACKET): one call moves one message as a whole, so
+/// that no attempt can end in the middle of one, as it can in a stream.
 ///
 /// It is asked to hold as many messages as the capacity says; of large ones the system allows less (net.core.wmem_max).
 template <class T>

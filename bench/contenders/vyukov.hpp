@@ -22,8 +22,9 @@ enum class slots {
     padded   // each begins at a cache line, as most implementations have it
 };
 
-/// The ring that promisqs is built on (Dmitry Vyukov, 1024cores.net, "Bounded MPMC queue"), as the textbook has it: nobody registers,
-/// nobody can be found dead, the capacity is a power of two. Its counters lie as far apart as those of promisqs.
+/// The ring that promisqs is built on (Dmitry Vyukov, 1024cores.net, "Bounded MPMC queue"), as the textbook has it:
+/// nobody registers, nobody can be found dead, the capacity is a power of two. Its counters lie as far apart as those
+/// of promisqs.
 template <class T, slots Slots = slots::packed>
 class vyukov {
 public:

@@ -12,7 +12,8 @@
 
 namespace bench {
 
-/// How many bytes a system call has moved, from what it returned: none if it was interrupted, or would have had to wait.
+/// How many bytes a system call has moved, from what it returned: none if it was interrupted, or would have had to
+/// wait.
 inline std::size_t moved(::ssize_t result, const char* call) {
     if (result > 0) return static_cast<std::size_t>(result);
     if (result == 0) throw std::runtime_error(std::string(call) + ": the other end is closed");
@@ -29,8 +30,8 @@ void finish_message(std::size_t size, std::size_t done, Wait wait) {
     while (done < size) done += wait(done);
 }
 
-/// Moves a message through a stream of bytes, as a whole or not at all. When the stream takes or has only a part of it at once,
-/// this waits for the rest, since a part can't be taken back.
+/// Moves a message through a stream of bytes, as a whole or not at all. When the stream takes or has only a part of it
+/// at once, this waits for the rest, since a part can't be taken back.
 ///
 /// \param now  moves some of the bytes without waiting
 template <class Now, class Wait>

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Hostile bytes: whatever a queue's shared memory object holds when it is opened, and whatever it is overwritten with while
-// it is in use, `open` refuses it, or every call stays inside the mapping and returns. For libFuzzer; a sanitizer watches.
+// Hostile bytes: whatever a queue's shared memory object holds when it is opened, and whatever it is overwritten with
+// while it is in use, `open` refuses it, or every call stays inside the mapping and returns. For libFuzzer; a sanitizer
+// watches.
 //
-// The input is a list of instructions: first some that change the object before it is opened, then calls, with changes in between,
-// or made by another thread at the same time.
+// The input is a list of instructions: first some that change the object before it is opened, then calls, with changes
+// in between, or made by another thread at the same time.
 
 #include <promisqs/queue.hpp>
 #include <promisqs/wait_any.hpp>

@@ -4,8 +4,8 @@
 //
 //     pairs 8|large|single COUNT
 //
-// With -D POP_BY_OPTIONAL it pops by the call that returns the message, and large is 1 KiB in place of 64 bytes. In a program of its own: what g++ puts in line
-// depends on how often a program has it.
+// With -D POP_BY_OPTIONAL it pops by the call that returns the message, and large is 1 KiB in place of 64 bytes. In a
+// program of its own: what g++ puts in line depends on how often a program has it.
 
 #include <promisqs/queue.hpp>
 

@@ -161,7 +161,7 @@ static_assert(offsetof(participant, pop_count) == 56);
 static_assert(sizeof(participant) == 128);
 
 // A wait word: three flags, and above them an epoch. The epoch changes when sleepers are woken.
-inline constexpr std::uint32_t asleep = 1;   // somebody may sleep on this word
+inline constexpr std::uint32_t asleep = 1;   // a participant may sleep on this word
 inline constexpr std::uint32_t closing = 2;  // consumers' word, with a single producer: the queue is being closed
 inline constexpr std::uint32_t ended = 4;    // the same: the queue is known to be closed for good
 inline constexpr std::uint32_t epoch = 8;

@@ -56,8 +56,9 @@ enum class join_mode { create, open, open_or_create };
 ///
 /// \param count  for `join_mode::create` alone
 /// \throws       `queue_error`; nothing is left behind
-/// \par Blocks while another process creates or removes the same queue; throws `errc::unfinished` after `patience`
-///   without progress
+/// \par Blocks
+///   while another process creates or removes the same queue; throws `errc::unfinished` after `patience` without
+///   progress
 /// \par If killed
 ///   as `try_create`
 inline joined_segment join_queue(const queue_request& request, join_mode mode, message_counter count) {

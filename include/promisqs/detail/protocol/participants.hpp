@@ -18,8 +18,8 @@ struct participant_identity {
 
 /// The shared table of a queue's participants: one entry for each thread and handle.
 ///
-/// An entry's owner is alive exactly as long as somebody holds the entry's lock byte. The kernel drops that lock when
-/// the process is gone, whatever ended it. `Locks` is what the system offers: `bool try_lock(std::uint32_t i)` and
+/// An entry's owner is alive exactly as long as its process holds the entry's lock byte. The kernel drops that lock
+/// when the process is gone, whatever ended it. `Locks` is what the system offers: `bool try_lock(std::uint32_t i)` and
 /// `void unlock(std::uint32_t i)`.
 class participant_table {
 public:
@@ -36,7 +36,8 @@ public:
     /// itself out with such a lock.
     ///
     /// \return          the entry, locked and occupied; null when there is none
-    /// \par If killed   the entry is free again, or occupied without a lock and without an intent
+    /// \par If killed
+    ///   the entry is free again, or occupied without a lock and without an intent
     template <class Locks>
     layout::participant* enlist(Locks& locks, const participant_identity& identity) const {
         for (std::uint32_t i = 0; i < count_; ++i) {
@@ -62,7 +63,8 @@ public:
 
     /// Gives an entry back. Precondition: its owner has no claim open.
     ///
-    /// \par If killed   occupied without a lock, with nothing to recover; or free
+    /// \par If killed
+    ///   occupied without a lock, with nothing to recover; or free
     template <class Locks>
     void leave(Locks& locks, layout::participant& entry) const noexcept {
         give_up_roles(index_of(entry));

@@ -45,7 +45,8 @@ public:
 
     /// \param self     the caller's own entry, which has no claim open; may be null
     ///
-    /// \par If killed  the next recovery goes on
+    /// \par If killed
+    ///   the next recovery goes on
     template <class Participant>
     [[gnu::cold]] recovery_report run(const Participant* self) {
         for (std::uint32_t i = 0; i < table_.count(); ++i) {

@@ -229,7 +229,7 @@ private:
 
     template <class Participant>
     void make_orphan(Participant& self, const claim& made, delivery_state state) const noexcept {
-        // [C9] release, pairs with [D4] and [C7]: our reads of the element are over before somebody else frees the
+        // [C9] release, pairs with [D4] and [C7]: our reads of the element are over before another consumer frees the
         // slot, and a consumer that finds the orphan sees the element, as we did. Relaxed would let the next producer
         // write over what we still read.
         stamp_of(made.ticket).store(space_.lap(made.ticket) + state.value(), std::memory_order_release);

@@ -106,7 +106,7 @@ public:
     }
 
     /// Pushes as many messages as there is room for in a row, up to `most`, with one claim. Each is published on its
-    /// own. Pushes none if that would be fewer than `least`, or somebody else is faster.
+    /// own. Pushes none if that would be fewer than `least`, or another producer is faster.
     ///
     /// \param fill  `fill(void*, i)` writes the i-th element, and must not throw
     /// \return      how many
@@ -128,7 +128,7 @@ public:
     }
 
     /// Pops as many messages as are ready in a row, up to `most`, with one claim. Each is released on its own. Pops
-    /// none if somebody else is faster.
+    /// none if another consumer is faster.
     ///
     /// \param use  `use(const void*, i)` reads the i-th element, and must not throw
     /// \return     how many
