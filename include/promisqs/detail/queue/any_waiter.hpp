@@ -21,6 +21,8 @@
 
 namespace promisqs::detail {
 
+// NOLINTBEGIN(misc-definitions-in-headers): inline, or in one source file (definition.hpp)
+
 /// A message in any of several queues, to be waited for. Popping it is left to others.
 class awaited_message final : public awaited {
 public:
@@ -65,5 +67,7 @@ PROMISQS_DEFINITION std::optional<std::size_t> wait_for_any(std::span<const queu
     stop_signal signal(stop);
     return wait_for_message(queues, deadline, signal.word());
 }
+
+// NOLINTEND(misc-definitions-in-headers)
 
 }  // namespace promisqs::detail

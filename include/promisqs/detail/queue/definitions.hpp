@@ -26,6 +26,8 @@
 
 namespace promisqs::detail {
 
+// NOLINTBEGIN(misc-definitions-in-headers): inline, or in one source file (definition.hpp)
+
 // Handles. None of these functions is cold, for the reason given in lifecycle/open.hpp.
 
 PROMISQS_DEFINITION queue_base::queue_base(joined_segment joined)
@@ -116,5 +118,7 @@ PROMISQS_DEFINITION void queue_base::requeue(layout::participant& self, const cl
           {"expected at most ", digits(capacity()), " messages at once, found ", digits(messages),
            "; push them in parts, or create it with a larger capacity"});
 }
+
+// NOLINTEND(misc-definitions-in-headers)
 
 }  // namespace promisqs::detail

@@ -26,6 +26,8 @@
 
 namespace promisqs::detail {
 
+// NOLINTBEGIN(misc-definitions-in-headers): inline, or in one source file (definition.hpp)
+
 // Attempts that say why not
 
 // A queue that was found closed is looked at again once it is known that no push can come to its end any more.
@@ -192,5 +194,7 @@ private:
     }
     return what.result();
 }
+
+// NOLINTEND(misc-definitions-in-headers)
 
 }  // namespace promisqs::detail

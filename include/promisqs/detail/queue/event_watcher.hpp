@@ -21,6 +21,8 @@
 
 namespace promisqs::detail {
 
+// NOLINTBEGIN(misc-definitions-in-headers): inline, or in one source file (definition.hpp)
+
 /// A thread that sleeps as any consumer does, and makes a descriptor readable when a pop would not have to wait. Then
 /// it does nothing until `rearm`.
 class event_watcher {
@@ -100,5 +102,7 @@ PROMISQS_DEFINITION std::shared_ptr<event_watcher> start_watching(const queue_ba
 }
 PROMISQS_DEFINITION int descriptor_of(const event_watcher& watcher) noexcept { return watcher.descriptor(); }
 PROMISQS_DEFINITION void rearm(event_watcher& watcher) noexcept { watcher.rearm(); }
+
+// NOLINTEND(misc-definitions-in-headers)
 
 }  // namespace promisqs::detail
