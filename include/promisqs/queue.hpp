@@ -64,7 +64,8 @@ struct queue_access;
 /// handles work. A handle is not for use in signal handlers.
 ///
 /// A thread's first push or pop through a handle, or through copies of it, registers the thread as a participant. That
-/// takes a few microseconds and can throw. After that, a push or pop makes a system call only if it has to wait for a
+/// takes a few microseconds and can throw. If no entry is free, it waits up to 5 s for a recovery in another process,
+/// in `try_` calls, too. After that, a push or pop makes a system call only if it has to wait for a
 /// participant in the middle of an operation on the same position, or has to wake one that sleeps.
 ///
 /// Wherever a call takes a `std::stop_token`, it ends the wait at once when a stop is requested, and wakes no other

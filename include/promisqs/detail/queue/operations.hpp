@@ -3,7 +3,7 @@
 
 // What a call wants of a queue is an operation: push one, pop one, push many, pop many, claim for a push, claim for a
 // pop. `attempt` makes it, if its slots are ready: one look at a slot, one claim, one copy, one publish or release, and
-// one look at a wait word. Where it fails, a driver of queue_base goes on, with what `described` says of the operation.
+// one look at a wait word. Where it fails, a driver of queue_base goes on, with what `describe` says of it.
 //
 // In `attempt`, `here` is a copy of the ring, whose members can stay in registers: an atomic might change `*this`, for
 // all that the compiler knows. The ring itself says which roles are single, so that no register waits for that.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What a handle has that does not depend on the element type. This header only declares; definitions.hpp defines. So a
-// program compiles all of it once at most, however many types it sends, and not at all with the compiled library.
+// What a handle has that does not depend on the element type. This header only declares; definitions.hpp and
+// drivers.hpp define. So a program compiles all of it once at most, however many types it sends, and not at all with
+// the compiled library.
 
 #include <promisqs/detail/layout.hpp>
 #include <promisqs/detail/protocol/ring.hpp>
