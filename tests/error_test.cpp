@@ -149,7 +149,7 @@ TEST_CASE("a queue of another layout version is refused") {
     const scoped_name name("version");
     const auto q = queue::create(name, 5);
     raw_object(name.path()).write(8, std::uint32_t{promisqs::detail::layout::version + 1});
-    expect_error(errc::layout_version_differs, {name, "expected layout version 3", "found 4"},
+    expect_error(errc::layout_version_differs, {name, "expected layout version 4", "found 5"},
                  [&] { static_cast<void>(queue::open(name)); });
 }
 

@@ -54,7 +54,7 @@ def check_queue(name: str, pid: int) -> None:
     if not seen:
         return
     header = seen["header"]
-    expected = {"magic": "89 50 52 4f 4d 49 53 51", "layout_version": 3, "lifetime": 1, "element_size": 80,
+    expected = {"magic": "89 50 52 4f 4d 49 53 51", "layout_version": 4, "lifetime": 1, "element_size": 80,
                 "element_alignment": 8, "capacity": 5, "slot_stride": 128, "payload_offset": 8,
                 "participants_offset": 1152, "participant_count": 3, "participant_stride": 128, "schema_offset": 1536,
                 "schema_size": len(schema_text), "slots_offset": 1664, "segment_size": 1664 + 5 * 128,

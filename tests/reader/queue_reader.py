@@ -164,7 +164,7 @@ def check_header(header: Dict[str, Any], object_size: int) -> None:
     def round_up(value: int, multiple: int) -> int:
         return -(-value // multiple) * multiple
 
-    check("layout_version", 3, 3)
+    check("layout_version", 4, 4)
     check("lifetime", 0, 1)
     size, alignment = check("element_size", 1, 2**47), check("element_alignment", 1, 4096)
     if alignment & (alignment - 1):

@@ -297,7 +297,7 @@ struct one_of_two_sees_the_other_two : suite<one_of_two_sees_the_other_two, 2> {
             sleeper_seen = sleepers.load(std::memory_order_seq_cst) != 0;
         } else {
             sleepers.fetch_add(1, std::memory_order_seq_cst);
-            change_seen = numbers.ring.resolve_push_some(other, 2) != outcome::full;
+            change_seen = numbers.ring.resolve_push(other, 2) != outcome::full;
         }
     }
     void in_the_end() { RL_ASSERT(sleeper_seen || change_seen); }

@@ -31,7 +31,7 @@ std::uint32_t wait_word_of(const promisqs::shmem_queue<T>& q, promisqs::detail::
     REQUIRE(object);
     object->map(promisqs::detail::layout::participants_offset, promisqs::huge_pages::never);
     const auto& counters = object->counters();
-    return (whose == promisqs::detail::role::consumer ? counters.consumers_wait : counters.producers_wait).load();
+    return (whose == promisqs::detail::role::consumer ? counters.consumers : counters.producers).word.load();
 }
 
 /// Whether a participant has announced that it is about to sleep. The mark stays until somebody wakes the sleepers.

@@ -22,7 +22,7 @@ static_assert(std::atomic<std::uint32_t>::is_always_lock_free && sizeof(std::ato
 
 inline constexpr std::uint64_t magic = 0x5153'494D'4F52'5089;    // the bytes 89 'P' 'R' 'O' 'M' 'I' 'S' 'Q'
 inline constexpr std::uint64_t unfinished_magic = magic ^ 0xFF;  // until the creator is done: 76 'P' 'R' 'O' …
-inline constexpr std::uint32_t version = 3;
+inline constexpr std::uint32_t version = 4;
 inline constexpr std::uint64_t max_alignment = 4096;
 inline constexpr std::uint64_t max_capacity = std::uint64_t{1} << 32;
 inline constexpr std::uint32_t max_participants = 65536;
@@ -93,11 +93,17 @@ struct stall_note {
     std::atomic<std::uint64_t> position;  // the number of its message, counted from 0, plus 1; 0: none
     std::atomic<std::uint64_t> since;     // when it was first found: nanoseconds of the steady clock
 };
+/// What the participants of one role sleep on.
+struct alignas(line) wait_fields {
+    std::atomic<std::uint32_t> word;  // see the flags below
+    std::uint32_t zero;
+    std::atomic<std::uint64_t> look_due;  // when a participant will look for the dead next: recovery_schedule.hpp
+};
 struct counters {
     alignas(line) std::atomic<std::uint64_t> tail;             // the next push ticket, and the closed bit
     alignas(line) std::atomic<std::uint64_t> head;             // the next pop ticket
-    alignas(line) std::atomic<std::uint32_t> consumers_wait;   // consumers sleep on this word
-    alignas(line) std::atomic<std::uint32_t> producers_wait;   // producers sleep on this word
+    wait_fields consumers;                                     // consumers sleep here
+    wait_fields producers;                                     // producers sleep here
     alignas(line) std::atomic<std::uint64_t> irregular_count;  // tombstones and orphans ever made
     std::atomic<std::uint64_t> irregular_cleared_at;           // the count up to which all of them are known to be gone
     alignas(line) std::atomic<std::uint64_t> tombstones;       // tallies, for people
@@ -117,8 +123,12 @@ struct prefix {
 };
 static_assert(offsetof(prefix, words.tail) == 256);
 static_assert(offsetof(prefix, words.head) == 384);
-static_assert(offsetof(prefix, words.consumers_wait) == 512);
-static_assert(offsetof(prefix, words.producers_wait) == 640);
+static_assert(offsetof(prefix, words.consumers.word) == 512);
+static_assert(offsetof(prefix, words.consumers.zero) == 516);
+static_assert(offsetof(prefix, words.consumers.look_due) == 520);
+static_assert(offsetof(prefix, words.producers.word) == 640);
+static_assert(offsetof(prefix, words.producers.zero) == 644);
+static_assert(offsetof(prefix, words.producers.look_due) == 648);
 static_assert(offsetof(prefix, words.irregular_count) == 768);
 static_assert(offsetof(prefix, words.irregular_cleared_at) == 776);
 static_assert(offsetof(prefix, words.tombstones) == 896);
@@ -160,11 +170,16 @@ static_assert(offsetof(participant, pop_intent) == 48);
 static_assert(offsetof(participant, pop_count) == 56);
 static_assert(sizeof(participant) == 128);
 
-// A wait word: three flags, and above them an epoch. The epoch changes when sleepers are woken.
-inline constexpr std::uint32_t asleep = 1;   // a participant may sleep on this word
-inline constexpr std::uint32_t closing = 2;  // consumers' word, with a single producer: the queue is being closed
-inline constexpr std::uint32_t ended = 4;    // the same: the queue is known to be closed for good
-inline constexpr std::uint32_t epoch = 8;
+// A wait word: four flags, and above them an epoch. The epoch changes when a participant is about to sleep, and when
+// sleepers are woken.
+inline constexpr std::uint32_t asleep = 1;    // a participant may sleep on this word
+inline constexpr std::uint32_t closing = 2;   // consumers' word, with a single producer: the queue is being closed
+inline constexpr std::uint32_t ended = 4;     // the same: the queue is known to be closed for good
+inline constexpr std::uint32_t watching = 8;  // one that sleeps may leave what it is woken for: all are to be woken
+inline constexpr std::uint32_t epoch = 16;
+
+/// In `look_due`: nobody sleeps until then in order to look.
+inline constexpr std::uint64_t vacant = 1;
 
 /// An intent that announces nothing. No ticket has this value, because no index reaches the index mask.
 inline constexpr std::uint64_t no_ticket = std::numeric_limits<std::uint64_t>::max();

@@ -33,6 +33,9 @@ inline ::pthread_key_t thread_end_key(void (*end)(void*)) noexcept {
 }
 inline void call_at_thread_end(::pthread_key_t key, void* argument) noexcept { ::pthread_setspecific(key, argument); }
 
+/// Ends the calling thread, if it was cancelled (`pthread_cancel`): unwinds as an exception would.
+inline void test_cancellation() { ::pthread_testcancel(); }
+
 /// Blocks all signals in the calling thread. Threads that it starts while this lives have them blocked for good.
 class signals_blocked {
 public:

@@ -34,52 +34,32 @@ public:
     constexpr ring(Memory memory, std::uint64_t capacity, single_roles roles = {}) noexcept
         : base(memory, capacity, roles) {}
 
-    /// Says why a push was not ready. Frees a tombstone at the head that is in its way.
+    /// Says why a push of `least` messages in a row was not ready. Frees a tombstone at the head that is in its way.
+    ///
+    /// \param least  1 to the capacity
     template <class Participant>
-    [[nodiscard]] outcome resolve_push(Participant& self) const noexcept {
+    [[nodiscard]] outcome resolve_push(Participant& self, std::uint64_t least = 1) const noexcept {
         // [P0] acquire, in seq_cst, pairs with [P3] and [X2]: the claims of all earlier tickets are seen. The slot's
         // stamp, read next, is not older than what the claim of this slot in the lap before had seen. Relaxed would
         // make an honest stale read look like corruption. seq_cst: [W2] and [X2]. Acquire would let a producer that
         // goes to sleep and the closer miss each other.
         const std::uint64_t tail = memory_.tail().load(std::memory_order_seq_cst);
-        const std::uint64_t ticket = space_.ticket_of(tail);
-        if (!space_.valid(ticket)) return outcome::corrupt;
+        const std::uint64_t first = space_.ticket_of(tail);
+        if (!space_.valid(first)) return outcome::corrupt;
         if (space_.closed(tail)) return outcome::closed;
-        // [P6] acquire, in seq_cst, pairs with [P4], [C3] and [C7]: the participant that brought the slot into a later
-        // state had moved `tail` or `head` before, or seen it moved, and the loads of them below see that. Relaxed
-        // would take that move for corruption. seq_cst: [W2] and [C7]. Acquire would let a producer that an orphan
-        // keeps from pushing and the consumer that takes it miss each other.
-        const std::uint64_t stamp = stamp_of(ticket).load(std::memory_order_seq_cst);
-        if (space_.is_stamp(stamp, ticket, slot_state::free)) return outcome::contended;  // it is ready by now
-        if (!ticket_space::before(stamp, space_.lap(ticket))) {
+        std::uint64_t ticket = first;
+        for (std::uint64_t i = 0; i < least; ++i, ticket = space_.next(ticket)) {
+            // [P6] acquire, in seq_cst, pairs with [P4], [C3] and [C7]: the participant that brought the slot into a
+            // later state had moved `tail` or `head` before, or seen it moved, and the loads of them below see that.
+            // Relaxed would take that move for corruption. seq_cst: [W2] and [C7]. Acquire would let a producer that an
+            // orphan keeps from pushing and the consumer that takes it miss each other.
+            const std::uint64_t stamp = stamp_of(ticket).load(std::memory_order_seq_cst);
+            if (space_.is_stamp(stamp, ticket, slot_state::free)) continue;
+            if (ticket_space::before(stamp, space_.lap(ticket))) return resolve_occupied(self, first, ticket, stamp);
             // Filled in this lap: its producer claimed the ticket before that, so `tail` has moved on.
             return memory_.tail().load(std::memory_order_relaxed) == tail ? outcome::corrupt : outcome::contended;
         }
-        return resolve_occupied(self, space_.previous_lap(ticket), stamp);
-    }
-
-    /// Says why a push of `least` messages in a row was not ready. Frees a tombstone at the head that is in its way.
-    template <class Participant>
-    [[nodiscard]] outcome resolve_push_some(Participant& self, std::uint64_t least) const noexcept {
-        const outcome first = resolve_push(self);
-        if (first != outcome::contended) return first;
-        // Relaxed: not older than what was found just now. An old one only makes the caller try again.
-        const std::uint64_t tail = memory_.tail().load(std::memory_order_relaxed);
-        const std::uint64_t ticket = this->template ready_from<slot_state::free>(tail, least).after;
-        if (space_.distance(space_.ticket_of(tail), ticket) >= least || !space_.valid(tail)) return outcome::contended;
-        // The first slot that is not ready still belongs to the lap before. As in `resolve_occupied`, no consumer has
-        // claimed that ticket yet, or one is in the middle of it.
-        const std::uint64_t ticket_before = space_.previous_lap(ticket);
-        // [B10] acquire, in seq_cst, pairs with [P4], [C3] and [C7]: as [P6], for an orphan behind a slot that is
-        // ready. Relaxed would let the load of `head` below be older than the stamp, and report a full ring where a
-        // consumer has made room. seq_cst: [W2] and [C7]. Acquire would let a producer that an orphan keeps from
-        // pushing and the consumer that takes it miss each other.
-        const std::uint64_t stamp = stamp_of(ticket).load(std::memory_order_seq_cst);
-        if (delivery_state(stamp - space_.lap(ticket_before)).is_orphan()) return outcome::full;
-        // [B11] seq_cst, as [P9].
-        const std::uint64_t head = memory_.head().load(std::memory_order_seq_cst);
-        if (!ticket_space::before(ticket_before, head)) return outcome::full;
-        return outcome::in_progress;
+        return outcome::contended;  // they are ready by now
     }
 
     /// Claims an orphan, if there is one and nothing can be had at the head; otherwise says what is in the way. Frees a
@@ -89,8 +69,18 @@ public:
         const outcome result = resolve_pop(self);
         if (!this->leaves_only_orphans(result)) return result;
         if (!in_order() && claim_orphan(self, made)) return outcome::ok;
-        // A message that a consumer has in its hands may come back.
-        return result == outcome::closed && this->is_in_flight() ? outcome::empty : result;
+        return this->unless_in_flight(result);
+    }
+
+    /// Frees a tombstone at the head.
+    ///
+    /// \return  false: there is none
+    template <class Participant>
+    bool free_tombstone(Participant& self) const noexcept {
+        claim made{};
+        if (!this->template claim_at_head<slot_state::tombstone>(*this, self, made)) return false;
+        release(made);
+        return true;
     }
 
     /// Gives a claimed push up: its slot holds no message in this lap.
@@ -134,30 +124,43 @@ public:
     }
 
 private:
-    // What keeps a push waiting, if the slot at the tail still belongs to the lap before: to this ticket, with this
-    // stamp.
+    // What keeps a push waiting that begins at ticket `first`, if the slot of `ticket` still belongs to the lap before,
+    // with this stamp.
     template <class Participant>
-    [[nodiscard]] outcome resolve_occupied(Participant& self, std::uint64_t ticket,
+    [[nodiscard]] outcome resolve_occupied(Participant& self, std::uint64_t first, std::uint64_t ticket,
                                            std::uint64_t stamp) const noexcept {
-        const delivery_state state(stamp - space_.lap(ticket));
+        const std::uint64_t occupant = space_.previous_lap(ticket);
+        const delivery_state state(stamp - space_.lap(occupant));
         if (state.value() > delivery_state::last) return outcome::corrupt;
         if (state.is_orphan()) {
             if (in_order()) count_irregularity();  // its maker may have died before it could
             return outcome::full;
         }
-        // If no consumer has claimed the full slot yet, there is no room: at the instant of this load, the tickets from
-        // it up to the tail are `capacity`. By [P0], `head` is not behind this ticket.
+        // If no consumer has claimed the occupant yet, there is no room: at the instant of this load. By [P0], `head`
+        // is not more than a lap behind the first ticket.
         // [P9] seq_cst, pairs with [C2]: after the announcement [W2], this producer sees the claim, or the consumer
         // sees the announcement. Acquire would let both miss the other. Nothing is read on the strength of it.
         const std::uint64_t head = memory_.head().load(std::memory_order_seq_cst);
-        if (ticket_space::before(head, ticket)) return outcome::corrupt;
-        if (head != ticket) return outcome::in_progress;  // its consumer has not released it yet
-        if (space_.is_stamp(stamp, ticket, slot_state::full)) return outcome::full;
-        if (space_.is_stamp(stamp, ticket, slot_state::free)) return outcome::in_progress;  // not published
+        if (ticket_space::before(head, space_.previous_lap(first)) || !space_.valid(head)) return outcome::corrupt;
+        if (ticket_space::before(occupant, head)) return outcome::in_progress;  // its consumer has not released it yet
         // Retaken, before it was ever taken: by [P6], a head past it would be seen.
-        if (!space_.is_stamp(stamp, ticket, slot_state::tombstone)) return outcome::corrupt;
+        if (state.is_retaken()) return outcome::corrupt;
+        if (head == occupant) return resolve_head(self, head, stamp);
+        // [P10] acquire, pairs with [P4] and [C3]: as [C13]. Relaxed would take another consumer's move of `head` for
+        // corruption.
+        return resolve_head(self, head, stamp_of(head).load(std::memory_order_acquire));
+    }
+
+    // What keeps a push waiting that needs the slot at the head, or one behind it. Frees a tombstone there.
+    template <class Participant>
+    [[nodiscard]] outcome resolve_head(Participant& self, std::uint64_t head, std::uint64_t stamp) const noexcept {
+        if (space_.is_stamp(stamp, head, slot_state::full)) return outcome::full;
+        if (space_.is_stamp(stamp, head, slot_state::free)) return outcome::in_progress;  // not published
+        if (!space_.is_stamp(stamp, head, slot_state::tombstone)) {
+            return memory_.head().load(std::memory_order_relaxed) == head ? outcome::corrupt : outcome::contended;
+        }
         if (roles_.consumer) return outcome::full;  // only the consumer moves the head
-        free_tombstone(self);
+        static_cast<void>(free_tombstone(self));
         return outcome::contended;
     }
 
@@ -173,17 +176,10 @@ private:
         const std::uint64_t stamp = stamp_of(ticket).load(std::memory_order_acquire);
         if (space_.is_stamp(stamp, ticket, slot_state::full)) return outcome::contended;  // it is ready by now
         if (space_.is_stamp(stamp, ticket, slot_state::tombstone)) {
-            free_tombstone(self);
+            static_cast<void>(free_tombstone(self));
             return outcome::contended;
         }
         return this->diagnose(ticket, ticket, stamp);
-    }
-
-    // Frees a tombstone at the head, if there still is one.
-    template <class Participant>
-    void free_tombstone(Participant& self) const noexcept {
-        claim made{};
-        if (this->template claim_at_head<slot_state::tombstone>(*this, self, made)) release(made);
     }
 
     // Claims the oldest orphan. False: there is none, or others were faster.
@@ -214,7 +210,7 @@ private:
         made = {ticket, retaken};
         // [C6] release, as [C4].
         self.pop_intent.store(ticket, std::memory_order_release);
-        // [C7] acquire and release, in seq_cst, pairs with [R1], [P6], [B10], [C9] and [R7]: a recovery that sees the
+        // [C7] acquire and release, in seq_cst, pairs with [R1], [P6], [C9] and [R7]: a recovery that sees the
         // message retaken sees the intent; and the element, read next, is visible, as it was to the participant that
         // made this an orphan. Relaxed would show a claim without an owner. seq_cst: [W1] and [P6]. Acq_rel would let
         // this consumer and a producer that goes to sleep miss each other. Failing orders nothing.

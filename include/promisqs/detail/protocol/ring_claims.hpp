@@ -92,14 +92,14 @@ public:
 
     /// Makes a pushed message visible.
     [[gnu::__always_inline__]] void publish(const claim& made) const noexcept {
-        // [P4] release, pairs with [C1], [B5], [K1], [R1], [P6], [C13] and [B10]: a participant that reads full sees
+        // [P4] release, pairs with [C1], [B5], [K1], [R1], [P6], [C13] and [P10]: a participant that reads full sees
         // the whole element. Relaxed would show the element in part.
         stamp_of(made.ticket).store(made.stamp + make_stamp(0, slot_state::full), std::memory_order_release);
     }
 
     /// Gives the slot of a popped message back. With that, the message has been handed over.
     [[gnu::__always_inline__]] void release(const claim& made) const noexcept {
-        // [C3] release, pairs with [P1], [B5], [K2], [P6], [C13] and [B10]: our reads of the element are over
+        // [C3] release, pairs with [P1], [B5], [K2], [P6], [C13] and [P10]: our reads of the element are over
         // before the slot reads free. Relaxed would let the next producer write over what is still being read.
         stamp_of(made.ticket)
             .store(make_stamp(space_.lap_after(made.ticket), slot_state::free), std::memory_order_release);

@@ -9,10 +9,8 @@
 // A tombstone or an orphan is irregular. While there is none, the messages are those between `head` and `tail`, and
 // nobody looks any further. `irregular_count` counts them, each after it has been made. `irregular_cleared_at` is a
 // count: of all up to that one, a consumer has looked through the slots and found them gone.
-//
-// docs/protocol.md explains the words, and docs/memory-orders.md lists the labels.
-
 #include <promisqs/detail/protocol/delivery_state.hpp>
+#include <promisqs/detail/protocol/role.hpp>
 #include <promisqs/detail/protocol/ticket.hpp>
 
 #include <algorithm>
@@ -67,14 +65,16 @@ public:
     /// \param out  on `ok`, holds the message whole; otherwise it may hold anything
     outcome try_peek(void* out, std::size_t element_size) const noexcept {
         const outcome result = peek_from_head(out, element_size);
-        if (!leaves_only_orphans(result) || in_order()) return result;
+        if (!leaves_only_orphans(result)) return result;
         outcome found = result;
-        for_each_slot([&](std::uint64_t ticket, std::uint64_t stamp) {
-            if (!delivery_state(stamp - space_.lap(ticket)).is_orphan()) return true;
-            found = copy_message(out, ticket, stamp, element_size);
-            return false;
-        });
-        return found;
+        if (!in_order()) {
+            for_each_slot([&](std::uint64_t ticket, std::uint64_t stamp) {
+                if (!delivery_state(stamp - space_.lap(ticket)).is_orphan()) return true;
+                found = copy_message(out, ticket, stamp, element_size);
+                return false;
+            });
+        }
+        return unless_in_flight(found);
     }
 
     /// The number of messages that wait, 0 to capacity. Exact while no participant is in an operation; messages pushed
@@ -123,6 +123,34 @@ public:
                memory_.irregular_cleared_at().load(std::memory_order_relaxed);
     }
 
+    // Relaxed, in the five functions that follow: they only decide whom to wake, where to sleep, and how long.
+
+    /// Whether the next consumer, or producer, could go on at once. A closed ring lets no producer go on.
+    [[nodiscard]] bool is_ready_for(role whose) const noexcept {
+        if (whose == role::producer) return is_in(memory_.tail().load(std::memory_order_relaxed), slot_state::free);
+        const std::uint64_t head = memory_.head().load(std::memory_order_relaxed);
+        return is_in(head, slot_state::full) || is_in(head, slot_state::tombstone) || !in_order();
+    }
+    /// Whether the ring is closed, and all its tickets are claimed for a pop: what is left is in flight.
+    [[nodiscard]] bool is_drained() const noexcept {
+        const std::uint64_t tail = memory_.tail().load(std::memory_order_relaxed);
+        return space_.closed(tail) && memory_.head().load(std::memory_order_relaxed) == space_.ticket_of(tail);
+    }
+    /// Whether the last ticket that was claimed for a pop is not released yet.
+    [[nodiscard]] bool is_last_in_flight() const noexcept {
+        const std::uint64_t head = memory_.head().load(std::memory_order_relaxed);
+        if (!space_.valid(head)) return false;
+        const std::uint64_t ticket = space_.previous(head);
+        return ticket_space::before(stamp_of(ticket).load(std::memory_order_relaxed), space_.lap_after(ticket));
+    }
+    [[nodiscard]] bool is_tombstone_at_head() const noexcept {
+        return is_in(memory_.head().load(std::memory_order_relaxed), slot_state::tombstone);
+    }
+    /// A number that changes when a ticket is claimed.
+    [[nodiscard]] std::uint64_t activity() const noexcept {
+        return memory_.head().load(std::memory_order_relaxed) + memory_.tail().load(std::memory_order_relaxed);
+    }
+
     // Relaxed, in the two functions that follow: they are for people. An old value shows a stall, or its end, a moment
     // later.
 
@@ -130,9 +158,8 @@ public:
     [[nodiscard]] std::optional<std::uint64_t> stall_at_head() const noexcept {
         const std::uint64_t head = memory_.head().load(std::memory_order_relaxed);
         const std::uint64_t tail = space_.ticket_of(memory_.tail().load(std::memory_order_relaxed));
-        if (!space_.valid(head) || !ticket_space::before(head, tail)) return std::nullopt;
-        const std::uint64_t stamp = stamp_of(head).load(std::memory_order_relaxed);
-        return space_.is_stamp(stamp, head, slot_state::free) ? std::optional(head) : std::nullopt;
+        if (!ticket_space::before(head, tail) || !is_in(head, slot_state::free)) return std::nullopt;
+        return head;
     }
 
     /// The ticket, if any, at which all pushes wait for a consumer in the middle of a pop.
@@ -156,6 +183,11 @@ public:
     [[nodiscard]] auto& stamp_of(std::uint64_t ticket) const noexcept { return memory_.stamp(space_.index(ticket)); }
 
 protected:
+    // Whether the slot of a ticket is in this state, in the ticket's lap.
+    [[nodiscard]] bool is_in(std::uint64_t ticket, slot_state state) const noexcept {
+        return space_.valid(ticket) && space_.is_stamp(stamp_of(ticket).load(std::memory_order_relaxed), ticket, state);
+    }
+
     // Whether nothing can be had at the head, so that only an orphan may be.
     [[nodiscard]] static constexpr bool leaves_only_orphans(outcome at_head) noexcept {
         return at_head == outcome::empty || at_head == outcome::closed || at_head == outcome::in_progress;
@@ -204,8 +236,13 @@ protected:
         }
     }
 
-    // Whether a consumer has claimed a message and not released it yet. Precondition: the head is at the tail of a
-    // closed ring. So no ticket is claimed any more, and what is still full has a consumer.
+    // What it means that nothing can be had. A message that a consumer of a closed ring has in its hands may come back.
+    [[nodiscard]] outcome unless_in_flight(outcome found) const noexcept {
+        return found == outcome::closed && is_in_flight() ? outcome::empty : found;
+    }
+
+    // Whether a consumer has claimed a message and not released it yet. Precondition: nothing can be had at the head of
+    // a closed ring. So no ticket is claimed any more, and what is still full has a consumer.
     [[nodiscard]] bool is_in_flight() const noexcept {
         bool found = false;
         for_each_slot([&](std::uint64_t ticket, std::uint64_t stamp) {

@@ -39,7 +39,11 @@ public:
 
     /// The word on which the participants of a role sleep.
     [[nodiscard]] std::atomic<std::uint32_t>& wait_word(role whose) const noexcept {
-        return whose == role::consumer ? counters_->consumers_wait : counters_->producers_wait;
+        return whose == role::consumer ? counters_->consumers.word : counters_->producers.word;
+    }
+    /// When one of them will look for the dead next.
+    [[nodiscard]] std::atomic<std::uint64_t>& look_due(role whose) const noexcept {
+        return whose == role::consumer ? counters_->consumers.look_due : counters_->producers.look_due;
     }
 
     [[nodiscard]] std::atomic<std::uint64_t>& tail() const noexcept { return counters_->tail; }

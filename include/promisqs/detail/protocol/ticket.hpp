@@ -49,6 +49,10 @@ public:
             return lap_after(ticket);  // cheaper than a conditional move
         return ticket + 1;
     }
+    /// The ticket before a valid one.
+    [[nodiscard]] constexpr std::uint64_t previous(std::uint64_t ticket) const noexcept {
+        return index(ticket) != 0 ? ticket - 1 : previous_lap(ticket) + capacity_ - 1;
+    }
     /// `next` and `valid` in one step.
     ///
     /// \return  whether `ticket` is valid; only then `after` is the ticket after it

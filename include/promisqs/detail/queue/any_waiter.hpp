@@ -7,6 +7,7 @@
 #include <promisqs/detail/protocol/role.hpp>
 #include <promisqs/detail/queue/definition.hpp>
 #include <promisqs/detail/queue/queue_base.hpp>
+#include <promisqs/detail/queue/stop_signal.hpp>
 #include <promisqs/detail/queue/waiter.hpp>
 #include <promisqs/detail/raise.hpp>
 #include <promisqs/error.hpp>
@@ -57,7 +58,7 @@ private:
     std::array<session*, waiter::most_queues> sessions;
     for (std::size_t i = 0; i < queues.size(); ++i) sessions[i] = &queues[i]->session();
     awaited_message what(queues);
-    waiter loop({sessions.data(), queues.size()}, role::consumer, nullptr, interrupt);
+    waiter loop({sessions.data(), queues.size()}, {.whose = role::consumer, .watches = true, .interrupt = interrupt});
     if (loop.wait(what, wait_policy::balanced(), deadline) != waiter::ending::settled) return std::nullopt;
     return what.ready();
 }

@@ -30,7 +30,7 @@ public:
         : ring_(ring), table_(table), file_(file) {}
 
     /// \par If killed
-    ///   with a single producer, the queue may be marked as closing and not closed
+    ///   with a single producer, the queue may be marked as closing and not closed; the next participant completes it
     void close() const noexcept {
         if (!ring_.roles().producer) return ring_.close();
         word().set(layout::closing);
@@ -39,6 +39,15 @@ public:
             wait_for_other_processors();
             if (ring_.closed()) return;
         }
+    }
+
+    /// Completes a closing whose caller, or a producer that wiped the bit out, was killed.
+    ///
+    /// \return  whether there was one
+    bool complete() const noexcept {
+        if (!ring_.roles().producer || !word().has(layout::closing) || ring_.closed()) return false;
+        ring_.close();
+        return true;
     }
 
     /// Whether a process has closed the queue.

@@ -92,12 +92,17 @@ PROMISQS_DEFINITION bool queue_base::is_closed() const noexcept { return session
     return entry;
 }
 
-PROMISQS_DEFINITION void queue_base::attend_to_consumers() const noexcept {
+PROMISQS_DEFINITION void queue_base::attend_to_consumers(std::uint64_t messages) const noexcept {
     // [Q1] Our store to `tail` may have wiped the closed bit out.
-    if (session_->wait_word_of(role::consumer).has(layout::closing)) session_->ring().close();
-    session_->wake(role::consumer);
+    if (session_->wait_word_of(role::consumer).has(layout::closing)) {
+        session_->ring().close();
+        return session_->wake_all();  // the closer may have been killed before it could
+    }
+    session_->wake(role::consumer, messages);
 }
-PROMISQS_DEFINITION void queue_base::attend_to_producers() const noexcept { session_->wake(role::producer); }
+PROMISQS_DEFINITION void queue_base::attend_to_producers(std::uint64_t messages) const noexcept {
+    session_->wake(role::producer, messages);
+}
 
 PROMISQS_DEFINITION void queue_base::give_up(const claim& made) const noexcept {
     session_->ring().give_up(made);
@@ -110,7 +115,7 @@ PROMISQS_DEFINITION void queue_base::requeue(layout::participant& self, const cl
     if (!ring.requeue(self, made)) {
         while (!session_->between_recoveries([&] { ring.requeue_locked(self, made); })) os::nap();
     }
-    session_->wake(role::consumer);
+    for (const role whose : {role::producer, role::consumer}) session_->wake(whose, 1);  // of a closed queue, too
 }
 
 [[gnu::cold]] PROMISQS_DEFINITION void queue_base::raise_batch_too_large(std::size_t messages) const {

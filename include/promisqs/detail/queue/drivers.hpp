@@ -4,15 +4,14 @@
 // The drivers of queue_base: once, until settled, until a deadline. They go on where the quick path of an operation has
 // failed, and do not know the element type. A part of definitions.hpp.
 
-#include <promisqs/detail/os/backoff.hpp>
 #include <promisqs/detail/os/futex.hpp>
 #include <promisqs/detail/protocol/ring.hpp>
 #include <promisqs/detail/protocol/role.hpp>
 #include <promisqs/detail/queue/definition.hpp>
 #include <promisqs/detail/queue/queue_base.hpp>
-#include <promisqs/detail/queue/recovery_lock.hpp>
-#include <promisqs/detail/queue/reentrancy.hpp>
+#include <promisqs/detail/queue/recovery_schedule.hpp>
 #include <promisqs/detail/queue/session.hpp>
+#include <promisqs/detail/queue/stop_signal.hpp>
 #include <promisqs/detail/queue/waiter.hpp>
 #include <promisqs/detail/raise.hpp>
 #include <promisqs/error.hpp>
@@ -30,11 +29,14 @@ namespace promisqs::detail {
 
 // Attempts that say why not
 
-// A queue that was found closed is looked at again once it is known that no push can come to its end any more.
+// With a single producer, a closing may be half done, and a push may come to its end after it. So a queue that is found
+// empty or closed is looked at again once that is settled.
 template <class Attempt>
 outcome queue_base::check_closed(Attempt attempt) const {
-    const outcome found = attempt();
-    if (found != outcome::closed || !roles_.producer) return found;
+    outcome found = attempt();
+    if (!roles_.producer) return found;
+    if (found == outcome::empty && session_->complete_closing()) found = attempt();
+    if (found != outcome::closed) return found;
     return session_->closer().is_final() ? attempt() : outcome::in_progress;
 }
 
@@ -42,7 +44,9 @@ outcome queue_base::check_closed(Attempt attempt) const {
                                                                   layout::participant& self) const {
     const auto& ring = session_->ring();
     if (op.whose == role::producer) {
-        const outcome found = op.least == 1 ? ring.resolve_push(self) : ring.resolve_push_some(self, op.least);
+        const auto attempt = [&] { return ring.resolve_push(self, op.least); };
+        outcome found = attempt();
+        if (found == outcome::full && roles_.producer && session_->complete_closing()) found = attempt();
         if (found == outcome::contended) wake_producers(ring.memory());  // a tombstone may have made way
         return found;
     }
@@ -63,8 +67,21 @@ outcome queue_base::check_closed(Attempt attempt) const {
     return op.attempt(op, *this) ? outcome::ok : resolve(op, entry);
 }
 
+[[gnu::noinline]] PROMISQS_DEFINITION outcome queue_base::attempt_to_peek(void* out) const {
+    const auto size = out == nullptr ? 0 : static_cast<std::size_t>(session_->header().element_size);
+    return check_closed([&] { return session_->ring().try_peek(out, size); });
+}
+
 PROMISQS_DEFINITION outcome queue_base::look() const {
-    return check_closed([&] { return session_->ring().try_peek(nullptr, 0); });
+    const auto& ring = session_->ring();
+    // A single consumer alone moves the head, and a push may wait for the place of a tombstone there.
+    if (roles_.consumer && ring.is_tombstone_at_head()) {
+        if (!key_.is_known(role::consumer)) return outcome::ok;  // the consumer is to look
+        for (std::uint64_t i = 0; i < capacity() && ring.free_tombstone(key_.known(role::consumer)); ++i) {
+            wake_producers(ring.memory());
+        }
+    }
+    return attempt_to_peek(nullptr);
 }
 
 // Drivers
@@ -92,26 +109,26 @@ PROMISQS_DEFINITION outcome queue_base::look() const {
 }
 
 // A thread that polls is never stuck, but may be waiting for what the dead have. True: there is such a message now.
-[[gnu::noinline]] PROMISQS_DEFINITION bool queue_base::recover_when_idle(outcome found) const {
-    const auto interval = found == outcome::in_progress ? recovery_schedule::when_stuck : recovery_schedule::when_idle;
-    return session_->recover_if_due(key_.known_in_any_role(), interval, os::coarse_steady_clock());
+[[gnu::noinline]] PROMISQS_DEFINITION bool queue_base::recover_when_idle(role whose, outcome found) const {
+    const auto wanted = found == outcome::in_progress ? recovery_schedule::when_stuck : recovery_schedule::when_idle;
+    const auto now = os::coarse_steady_clock();
+    return session_->recover_if_due(key_.known_in_any_role(), whose, wanted, now, false).redelivers;
 }
 
 [[noreturn, gnu::cold]] inline void raise_corrupt(const std::string& queue) {
     raise(errc::corrupt, queue,
           {"expected counters and slots that agree with each other, found some that no participant writes; something "
-           "else "
-           "has written into it: remove it and create it again"});
+           "else has written into it: remove it and create it again"});
 }
 
-PROMISQS_DEFINITION status queue_base::to_status(outcome found) const {
+PROMISQS_DEFINITION status queue_base::to_status(role whose, outcome found) const {
     switch (found) {
         case outcome::ok: return status::ok;
         case outcome::full: return status::full;
         case outcome::closed: return status::closed;
-        case outcome::empty: return recover_when_idle(found), status::empty;
+        case outcome::empty: return recover_when_idle(whose, found), status::empty;
         case outcome::contended: return status::would_block;
-        case outcome::in_progress: return recover_when_idle(found), status::would_block;
+        case outcome::in_progress: return recover_when_idle(whose, found), status::would_block;
         case outcome::corrupt: break;
     }
     raise_corrupt(name());
@@ -119,65 +136,76 @@ PROMISQS_DEFINITION status queue_base::to_status(outcome found) const {
 
 [[gnu::noinline]] PROMISQS_DEFINITION status queue_base::once(const operation& op) const {
     if (spin_briefly(op)) return status::ok;
-    if (!key_.is_known(op.whose)) return to_status(attempt_and_resolve(op));
-    return to_status(resolve(op, key_.known(op.whose)));
-}
-
-template <class Attempt>
-outcome queue_base::ride_out(Attempt attempt) const {
-    for (backoff wait;;) {
-        const outcome found = attempt();
-        if (found == outcome::corrupt) raise_corrupt(name());
-        if (found == outcome::contended || (found == outcome::empty && recover_when_idle(found))) continue;
-        if (found != outcome::in_progress) return found;
-        wait();
-        if (!wait.is_long()) continue;
-        refuse_in_callable(key_.file_id(), name());
-        session_->recover_if_due(key_.known_in_any_role(), recovery_schedule::when_stuck, os::steady_clock());
-    }
-}
-
-[[gnu::noinline]] PROMISQS_DEFINITION bool queue_base::until_settled(const operation& op) const {
-    return spin_briefly(op) || ride_out([&] { return attempt_and_resolve(op); }) == outcome::ok;
+    if (!key_.is_known(op.whose)) return to_status(op.whose, attempt_and_resolve(op));
+    return to_status(op.whose, resolve(op, key_.known(op.whose)));
 }
 
 PROMISQS_DEFINITION status queue_base::try_peek(void* out) const {
-    const auto size = static_cast<std::size_t>(session_->header().element_size);
-    return to_status(check_closed([&] { return session_->ring().try_peek(out, size); }));
+    return to_status(role::consumer, attempt_to_peek(out));
 }
 
-PROMISQS_DEFINITION bool queue_base::peek(void* out) const {
-    const auto size = static_cast<std::size_t>(session_->header().element_size);
-    const auto attempt = [&] { return session_->ring().try_peek(out, size); };
-    return ride_out([&] { return check_closed(attempt); }) == outcome::ok;
-}
-
-/// One operation on one queue, to be waited for.
-class awaited_operation final : public awaited {
+/// An attempt, to be waited for: until it is done, or, if `while_in_progress`, until it meets nothing in progress.
+template <class Attempt, class Probe>
+class awaited_attempt final : public awaited {
 public:
-    awaited_operation(const queue_base& queue, const operation& op) noexcept : queue_(queue), op_(op) {}
+    awaited_attempt(const queue_base& queue, Attempt attempt, Probe probe, bool while_in_progress) noexcept
+        : queue_(queue), attempt_(attempt), probe_(probe), while_in_progress_(while_in_progress) {}
 
-    bool probe() override { return op_.attempt(op_, queue_); }
+    bool probe() override {
+        if (!probe_()) return false;
+        result_ = outcome::ok;
+        return true;
+    }
     finding check() override {
-        const outcome found = queue_.attempt_and_resolve(op_);
-        switch (found) {
-            case outcome::ok: return finding::settled;
-            case outcome::closed: closed_ = true; return finding::settled;
+        result_ = attempt_();
+        switch (result_) {
+            case outcome::ok:
+            case outcome::closed: return finding::settled;
             case outcome::full:
-            case outcome::empty: return finding::nothing;
+            case outcome::empty: return while_in_progress_ ? finding::settled : finding::nothing;
             case outcome::in_progress: return finding::in_progress;
             case outcome::contended: return finding::contended;
             case outcome::corrupt: break;
         }
         raise_corrupt(queue_.name());
     }
-    [[nodiscard]] status result() const noexcept { return closed_ ? status::closed : status::ok; }
+    [[nodiscard]] outcome result() const noexcept { return result_; }
 
 private:
     const queue_base& queue_;
-    const operation& op_;
-    bool closed_ = false;
+    Attempt attempt_;
+    Probe probe_;
+    bool while_in_progress_;
+    outcome result_ = outcome::in_progress;
 };
+
+template <class Attempt, class Probe>
+outcome queue_base::wait_while_in_progress(role whose, Attempt attempt, Probe probe) const {
+    awaited_attempt what(*this, attempt, probe, true);
+    for (;;) {
+        const finding found = what.check();
+        // A look for the dead may find the message that a poller waits for.
+        if (what.result() == outcome::empty && recover_when_idle(whose, outcome::empty)) continue;
+        if (found == finding::settled) return what.result();
+        if (found == finding::in_progress) break;
+    }
+    const std::array sessions{session_.get()};
+    waiter loop(sessions, {.whose = whose, .watches = false, .key = &key_});
+    static_cast<void>(loop.wait(what, policy_, never));
+    return what.result();
+}
+
+[[gnu::noinline]] PROMISQS_DEFINITION bool queue_base::until_settled(const operation& op) const {
+    if (spin_briefly(op)) return true;
+    const auto attempt = [&] { return attempt_and_resolve(op); };
+    const auto probe = [&] { return op.attempt(op, *this); };
+    return wait_while_in_progress(op.whose, attempt, probe) == outcome::ok;
+}
+
+PROMISQS_DEFINITION bool queue_base::peek(void* out) const {
+    const auto attempt = [&] { return attempt_to_peek(out); };
+    return wait_while_in_progress(role::consumer, attempt, [] { return false; }) == outcome::ok;
+}
 
 [[gnu::noinline]] PROMISQS_DEFINITION status queue_base::until(const operation& op, std::uint64_t deadline,
                                                                const stop_token& stop) const {
@@ -185,14 +213,17 @@ private:
         for (std::uint32_t i = 0; i < policy_.in_a_stream; ++i) os::pause();
     }
     stop_signal signal(stop);
-    awaited_operation what(*this, op);
+    const auto attempt = [&] { return attempt_and_resolve(op); };
+    const auto probe = [&] { return op.attempt(op, *this); };
+    awaited_attempt what(*this, attempt, probe, false);
     const std::array sessions{session_.get()};
-    switch (waiter(sessions, op.whose, &key_, signal.word()).wait(what, policy_, deadline)) {
+    waiter loop(sessions, {op.whose, op.least > 1, &key_, signal.word()});
+    switch (loop.wait(what, policy_, deadline)) {
         case waiter::ending::settled: break;
         case waiter::ending::timed_out: return status::timed_out;
         case waiter::ending::stopped: return status::stopped;
     }
-    return what.result();
+    return what.result() == outcome::ok ? status::ok : status::closed;
 }
 
 // NOLINTEND(misc-definitions-in-headers)

@@ -83,7 +83,7 @@ struct push_many {
         done = queue.ring().push_some_if_ready(self, least, messages.size(), [&](void* slot, std::uint64_t i) {
             copy_bytes<T>(slot, std::addressof(messages[i]));
         });
-        if (done != 0) queue.wake_consumers(queue.ring().memory());
+        if (done != 0) queue.wake_consumers(queue.ring().memory(), done);
         return done != 0;
     }
     void describe(operation& described) const noexcept { described.least = least; }
@@ -101,7 +101,7 @@ struct pop_many {
         done = queue.ring().pop_some_if_ready(self, room.size(), [&](const void* slot, std::uint64_t i) {
             copy_bytes<T>(std::addressof(room[i]), slot);
         });
-        if (done != 0) queue.wake_producers(queue.ring().memory());
+        if (done != 0) queue.wake_producers(queue.ring().memory(), done);
         return done != 0;
     }
     void describe(operation& described) const noexcept {

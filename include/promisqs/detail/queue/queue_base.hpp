@@ -94,19 +94,19 @@ public:
     layout::participant& self(role which) const { return key_.is_known(which) ? key_.known(which) : enlist(which); }
     [[nodiscard]] [[gnu::always_inline]] const entry_key& key() const noexcept { return key_; }
 
-    /// Looks at the wait word of the consumers, after a push.
+    /// Looks at the wait word of the consumers, after so many messages were pushed.
     template <class Memory>
-    [[gnu::always_inline]] void wake_consumers(const Memory& memory) const {
+    [[gnu::always_inline]] void wake_consumers(const Memory& memory, std::uint64_t messages = 1) const {
         memory.light_barrier();  // where the claim, by a plain store, was none
         if (wait_word(memory.wait_word(role::consumer)).needs_attention()) [[unlikely]]
-            attend_to_consumers();
+            attend_to_consumers(messages);
     }
-    /// Looks at the wait word of the producers, after a pop.
+    /// Looks at the wait word of the producers, after so many messages were popped.
     template <class Memory>
-    [[gnu::always_inline]] void wake_producers(const Memory& memory) const {
+    [[gnu::always_inline]] void wake_producers(const Memory& memory, std::uint64_t messages = 1) const {
         memory.light_barrier();
         if (wait_word(memory.wait_word(role::producer)).needs_attention()) [[unlikely]]
-            attend_to_producers();
+            attend_to_producers(messages);
     }
 
     [[noreturn]] void raise_batch_too_large(std::size_t messages) const;
@@ -134,19 +134,19 @@ private:
     explicit queue_base(joined_segment joined);
 
     layout::participant& enlist(role which) const;
-    void attend_to_consumers() const noexcept;
-    void attend_to_producers() const noexcept;
+    void attend_to_consumers(std::uint64_t messages) const noexcept;
+    void attend_to_producers(std::uint64_t messages) const noexcept;
     outcome resolve(const operation& op, layout::participant& self) const;
     outcome attempt_and_resolve(const operation& op) const;
     bool spin_briefly(const operation& op) const;
     std::uint64_t moved_since_last_idle(role whose) const;
-    bool recover_when_idle(outcome found) const;
-    status to_status(outcome found) const;
+    bool recover_when_idle(role whose, outcome found) const;
+    status to_status(role whose, outcome found) const;
     template <class Attempt>
     outcome check_closed(Attempt attempt) const;
-    template <class Attempt>
-    outcome ride_out(Attempt attempt) const;
-    friend class awaited_operation;
+    outcome attempt_to_peek(void* out) const;
+    template <class Attempt, class Probe>
+    outcome wait_while_in_progress(role whose, Attempt attempt, Probe probe) const;
 
     std::shared_ptr<detail::session> session_;
     entry_key key_;

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// How a recovery gets at the kernel's locks, and when the next one is due.
+// How a recovery gets at the kernel's locks.
 
 #include <promisqs/detail/layout.hpp>
 #include <promisqs/detail/os/file.hpp>
-#include <promisqs/detail/os/futex.hpp>
 #include <promisqs/detail/os/shared_file.hpp>
 
-#include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstdint>
 
@@ -58,31 +55,6 @@ private:
     int observer_ = -1;
     int error_ = 0;
     bool owns_lock_ = false;
-};
-
-/// When the next recovery of this process is due: soon for a thread that is stuck, seldom for one that finds the queue
-/// empty, and never so often that it takes much of the time.
-class recovery_schedule {
-public:
-    static constexpr std::uint64_t when_stuck = 1'000'000;  // nanoseconds between two
-    static constexpr std::uint64_t when_idle = 20'000'000;
-
-    /// \param now  by a steady clock, which may be a little behind
-    [[nodiscard]] bool due(std::uint64_t interval, std::uint64_t now) const noexcept {
-        const std::uint64_t pause = std::max(interval, pause_.load(std::memory_order_relaxed));
-        return static_cast<std::int64_t>(now - last_.load(std::memory_order_relaxed) - pause) >= 0;
-    }
-
-    /// \param begun  when the recovery began that is over now
-    void done(std::uint64_t begun) noexcept {
-        const std::uint64_t now = os::steady_clock();
-        last_.store(now, std::memory_order_relaxed);
-        pause_.store(16 * (now - begun), std::memory_order_relaxed);
-    }
-
-private:
-    std::atomic<std::uint64_t> last_ = 0;
-    std::atomic<std::uint64_t> pause_ = 0;
 };
 
 }  // namespace promisqs::detail

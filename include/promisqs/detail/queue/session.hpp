@@ -16,6 +16,7 @@
 #include <promisqs/detail/queue/closing.hpp>
 #include <promisqs/detail/queue/dead_letters.hpp>
 #include <promisqs/detail/queue/recovery_lock.hpp>
+#include <promisqs/detail/queue/recovery_schedule.hpp>
 #include <promisqs/detail/queue/reentrancy.hpp>
 #include <promisqs/detail/queue/stall.hpp>
 #include <promisqs/detail/queue/thread_entries.hpp>
@@ -23,6 +24,7 @@
 #include <promisqs/error.hpp>
 #include <promisqs/stats.hpp>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -52,7 +54,9 @@ public:
           ring_(ring_of(object(), header(), !has_heavy_barriers_)),
           entries_(object(), table_),
           closer_(ring_, table_, object().file()),
-          dropped_(header().element_size) {}
+          dropped_(header().element_size),
+          schedules_{recovery_schedule(ring_.memory().look_due(role::producer)),
+                     recovery_schedule(ring_.memory().look_due(role::consumer))} {}
 
     session(const session&) = delete;
     session& operator=(const session&) = delete;
@@ -97,19 +101,27 @@ public:
         static_cast<void>(recover_with(nullptr, dead_letters::slot(dropped_, false), report));
     }
 
-    /// As `recover`, if some time has passed since this process did so the last time. Where the system refuses the
-    /// lock, recovery is left to other processes.
+    /// When participants that sleep on the wait word of a role look for the dead.
+    [[nodiscard]] recovery_schedule& schedule(role whose) noexcept {
+        return schedules_[static_cast<std::size_t>(whose)];
+    }
+
+    /// What `recover_if_due` has come to.
+    struct look {
+        std::uint64_t promise = 0;  ///< when the caller is to look again; 0: others do
+        bool redelivers = false;    ///< whether there is now a message to be delivered again
+    };
+    /// As `recover`, if nobody else does so soon enough. Where the system refuses the lock, recovery is left to other
+    /// processes.
     ///
-    /// \param interval  nanoseconds since the last recovery
-    /// \param now       by a steady clock, which may be a little behind
-    /// \return          whether there is now a message to be delivered again
-    bool recover_if_due(const layout::participant* self, std::uint64_t interval, std::uint64_t now) {
-        if (!schedule_.due(interval, now)) [[likely]]
-            return false;
-        note_stalls(object().counters(), ring_);
-        recovery_report report;
-        static_cast<void>(try_recover(self, report));
-        return report.messages_to_redeliver != 0;
+    /// \param whose   on which word the caller waits
+    /// \param wanted  how soon the next look is to be, in nanoseconds
+    /// \param now     by a steady clock, which may be a little behind
+    /// \param keeps   whether the caller sleeps until then, and then looks again
+    look recover_if_due(const layout::participant* self, role whose, std::uint64_t wanted, std::uint64_t now,
+                        bool keeps) {
+        const look result{.promise = schedule(whose).promise(wanted, now, keeps)};
+        return result.promise == 0 ? result : recover_as_promised(self, result);
     }
 
     /// Calls `act()` while no recovery is in progress anywhere; waits for one to end. False: the system refused the
@@ -125,13 +137,16 @@ public:
         }
     }
 
-    /// Wakes all participants of a role that sleep.
-    void wake(role whose) const noexcept {
+    /// Wakes participants that sleep on the word of a role.
+    ///
+    /// \param wanted  how many can go on now
+    void wake(role whose, std::uint64_t wanted) const noexcept {
         wait_word word = wait_word_of(whose);
-        if (word.clear_asleep()) os::wake(word.futex(), os::everybody);
+        const wait_word::call made = word.prepare(wanted);
+        if (made.sleepers != 0) word.settle(made, os::wake(word.futex(), made.sleepers));
     }
     void wake_all() const noexcept {
-        for (const role whose : {role::producer, role::consumer}) wake(whose);
+        for (const role whose : {role::producer, role::consumer}) wake(whose, wait_word::everybody);
     }
 
     /// What the participants of a role sleep on.
@@ -143,6 +158,14 @@ public:
     void close() noexcept {
         closer_.close();
         wake_all();
+    }
+    /// Completes a closing that was left half done.
+    ///
+    /// \return  whether there was one
+    bool complete_closing() const noexcept {
+        if (!closer_.complete()) return false;
+        wake_all();
+        return true;
     }
 
     /// Whether a process, alive but perhaps stopped, is recovering the queue.
@@ -185,13 +208,23 @@ private:
         dropped_.deliver();
         return error;
     }
+    look recover_as_promised(const layout::participant* self, look result) {
+        note_stalls(object().counters(), ring_);
+        recovery_report report;
+        static_cast<void>(try_recover(self, report));
+        result.redelivers = report.messages_to_redeliver != 0;
+        return result;
+    }
+    void looked(std::uint64_t begun) noexcept {
+        for (recovery_schedule& one : schedules_) one.looked(begun);
+    }
     [[gnu::cold]] int recover_with(const layout::participant* self, dead_letters::slot letters,
                                    recovery_report& report) {
         const std::uint64_t begun = os::steady_clock();
         recovery_lock lock(object().file());
         report.in_progress_elsewhere = !lock.owns_lock() && lock.failure() == 0;
         if (!lock.owns_lock()) {
-            schedule_.done(begun);
+            looked(begun);
             return lock.failure();
         }
         recovery work(ring_, table_, lock, letters, header().max_deaths);
@@ -201,7 +234,7 @@ private:
         counters.tombstones.fetch_add(report.tombstones, std::memory_order_relaxed);
         counters.redelivered.fetch_add(report.messages_to_redeliver, std::memory_order_relaxed);
         counters.dropped.fetch_add(report.messages_dropped, std::memory_order_relaxed);
-        schedule_.done(begun);
+        looked(begun);
         return 0;
     }
 
@@ -240,7 +273,7 @@ private:
     thread_entries entries_;
     detail::closer closer_;
     dead_letters dropped_;
-    recovery_schedule schedule_;
+    std::array<recovery_schedule, 2> schedules_;
 };
 
 }  // namespace promisqs::detail

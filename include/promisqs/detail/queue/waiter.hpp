@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The one loop that waits: for a message, for room, or for a participant in the middle of an operation; in one queue or
-// in several. It spins, then yields, then sleeps, as the policy says; wait_word.hpp says why no wake-up is lost. Behind
-// an operation in progress it naps in place of sleeping. After every look that found nothing it recovers what the dead
-// have left, if that is due: every 1 ms behind an operation in progress, otherwise every 20 ms.
+// The one loop that waits: for a message, for room, or for a participant in the middle of an operation; in one
+// queue or in several. It spins, then yields, then sleeps, as the policy says; wait_word.hpp says why no wake-up is
+// lost. After every look that found nothing, at every stage, it recovers what the dead have left, if that is due:
+// recovery_schedule.hpp.
 
 #include <promisqs/detail/layout.hpp>
 #include <promisqs/detail/os/futex.hpp>
 #include <promisqs/detail/os/memory.hpp>
+#include <promisqs/detail/os/process.hpp>
 #include <promisqs/detail/protocol/role.hpp>
 #include <promisqs/detail/protocol/wait_word.hpp>
-#include <promisqs/detail/queue/recovery_lock.hpp>
+#include <promisqs/detail/queue/recovery_schedule.hpp>
 #include <promisqs/detail/queue/reentrancy.hpp>
 #include <promisqs/detail/queue/session.hpp>
-#include <promisqs/detail/queue/stopping.hpp>
+#include <promisqs/detail/queue/wait_clock.hpp>
 #include <promisqs/error.hpp>
 #include <promisqs/options.hpp>
 
@@ -24,99 +25,9 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
-#include <optional>
 #include <span>
 
 namespace promisqs::detail {
-
-/// How far a wait has come, by a policy.
-class wait_clock {
-public:
-    explicit wait_clock(const wait_policy& policy) noexcept : policy_(policy), probes_(probes_in_a_row(policy)) {}
-
-    /// Probes several times in a row.
-    template <class Probe>
-    [[nodiscard]] bool probe(Probe probe) const {
-        for (unsigned i = 0; i < probes_; ++i) {
-            for (unsigned pauses = 0; pauses < policy_.pauses; ++pauses) os::pause();
-            if (probe()) return true;
-        }
-        return false;
-    }
-
-    enum class stage { spin, yield, sleep };
-    /// What to begin with.
-    [[nodiscard]] stage first(bool has_time) const noexcept {
-        if (!has_time || end_of_yield_ <= 0) return stage::sleep;
-        return policy_.spin.count() > 0 ? stage::spin : stage::yield;
-    }
-    [[nodiscard]] stage at(std::uint64_t now) noexcept {
-        if (begun_ == 0) begun_ = now;
-        const auto waited = static_cast<std::int64_t>(now - begun_);
-        if (!sleeps_on_ && waited < policy_.spin.count()) return stage::spin;
-        return !sleeps_on_ && waited < end_of_yield_ ? stage::yield : stage::sleep;
-    }
-
-    /// A waker came: it may be worth while to spin again.
-    void restart() noexcept { sleeps_on_ = false, begun_ = 0; }
-    /// None came.
-    void sleep_on() noexcept { sleeps_on_ = true; }
-
-private:
-    // Of times that may be as long as can be.
-    static constexpr std::int64_t sum(std::int64_t a, std::int64_t b) noexcept {
-        constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
-        return a > 0 && b > most - a ? most : a + b;
-    }
-
-    // Enough probes for about 3 µs (25 ns per pause), capped by the policy's time to spin.
-    static unsigned probes_in_a_row(const wait_policy& policy) noexcept {
-        if (policy.pauses == 0) return policy.spin.count() > 0 ? 1024 : 1;
-        const std::int64_t fit = policy.spin.count() / 25 / policy.pauses;
-        const std::int64_t most = policy.pauses < 128 ? 128 / policy.pauses : 1;
-        return static_cast<unsigned>(fit < 1 ? 1 : fit < most ? fit : most);
-    }
-
-    wait_policy policy_;
-    std::int64_t end_of_yield_ = sum(policy_.spin.count(), policy_.yield.count());
-    unsigned probes_;
-    std::uint64_t begun_ = 0;
-    bool sleeps_on_ = false;
-};
-
-/// A word that ends a wait when a stop is requested. The waiter sleeps on it, too, so no other sleeper is disturbed.
-class stop_signal {
-public:
-#if defined(__cpp_lib_jthread)
-    explicit stop_signal(const stop_token& token)
-        : possible_(token.stop_possible()), callback_(token, request{word_}) {}
-#else
-    explicit stop_signal(const stop_token& /*token*/) noexcept {}
-#endif
-    stop_signal(const stop_signal&) = delete;
-    stop_signal& operator=(const stop_signal&) = delete;
-    ~stop_signal() = default;
-
-    /// Null: a stop can't be requested.
-    [[nodiscard]] std::atomic<std::uint32_t>* word() noexcept { return possible_ ? &word_ : nullptr; }
-
-private:
-    std::atomic<std::uint32_t> word_ = 0;
-    bool possible_ = false;
-#if defined(__cpp_lib_jthread)
-    struct request {
-        std::atomic<std::uint32_t>& word;
-        void operator()() const noexcept {
-            // [T1] release, pairs with [T2]: what was done before the request is visible to the thread that stops.
-            // Relaxed would let that thread miss it.
-            word.store(1, std::memory_order_release);
-            os::wake(word, os::everybody);
-        }
-    };
-    std::stop_callback<request> callback_;  // the last member: it may run at once
-#endif
-};
 
 /// What one look at what is waited for came to.
 enum class finding {
@@ -145,12 +56,21 @@ class waiter {
 public:
     enum class ending { settled, timed_out, stopped };
 
-    /// \param sessions   the queues, up to `most_queues`
-    /// \param whose      the role of the thread that waits
-    /// \param key        how to find its entry, if there is one queue; may be null
-    /// \param interrupt  ends the wait when it is not 0 any more; woken by `os::wake`. May be null
-    waiter(std::span<session* const> sessions, role whose, const entry_key* key, std::atomic<std::uint32_t>* interrupt)
-        : sessions_(sessions), whose_(whose), key_(key), interrupt_(interrupt) {}
+    /// Who waits, and for what.
+    struct terms {
+        role whose;
+        bool watches;                                     ///< may leave to others what it is woken for
+        const entry_key* key = nullptr;                   ///< how to find its entry, if there is one queue
+        std::atomic<std::uint32_t>* interrupt = nullptr;  ///< ends the wait when it is not 0; woken by `os::wake`
+    };
+
+    /// \param sessions  the queues, up to `most_queues`
+    waiter(std::span<session* const> sessions, const terms& chosen) : sessions_(sessions), terms_(chosen) {}
+    waiter(const waiter&) = delete;
+    waiter& operator=(const waiter&) = delete;
+    ~waiter() {
+        for (std::size_t i = 0; i < places_used_; ++i) leave(*sessions_[i], places_[i]);
+    }
 
     static constexpr std::size_t most_queues = os::most_watched_words - 1;
 
@@ -158,11 +78,14 @@ public:
     ending wait(awaited& what, const wait_policy& policy, std::uint64_t deadline) {
         using stage = wait_clock::stage;
         wait_clock clock(policy);
+        unsigned contended = 0;
         for (stage at = clock.first(deadline != 0);;) {
             if (at == stage::yield) os::yield();
             if (at != stage::sleep && clock.probe([&] { return what.probe(); })) return ending::settled;
             const finding found = what.check();
             if (found == finding::settled) return ending::settled;
+            // It may be this thread that has just made way. Hostile bytes may make it look so for ever.
+            if (found == finding::contended && ++contended % most_contended != 0) continue;
             const std::uint64_t now = os::steady_clock();
             recover_if_due(found, now);  // also by a call that does not wait
             if (is_interrupted()) return ending::stopped;
@@ -170,37 +93,25 @@ public:
             if (found == finding::in_progress) refuse_in_callables();
             at = clock.at(now);  // whether this turn ends asleep
             if (at != stage::sleep || found == finding::contended) continue;
-            if (found == finding::in_progress || is_closing()) {
-                os::nap();  // another participant has what is left, for a moment as a rule
-            } else if (sleep(what, deadline, clock) == finding::settled) {
-                return ending::settled;
-            }
+            if (sleep(what, deadline, clock) == finding::settled) return ending::settled;
             at = clock.at(os::steady_clock());  // how the next turn begins: time has passed, and a wake starts it over
         }
     }
 
 private:
+    static constexpr unsigned most_contended = 64;
+
+    /// Where it sleeps in one queue, and what it has promised there.
+    struct place {
+        role word;
+        bool announced;
+        std::uint64_t promise;
+    };
+
     [[nodiscard]] bool is_interrupted() const noexcept {
         // [T2] acquire, pairs with [T1]: what was done before the request is visible. Relaxed would let this thread
         // miss it.
-        return interrupt_ != nullptr && interrupt_->load(std::memory_order_acquire) != 0;
-    }
-
-    [[nodiscard]] bool is_closing() const noexcept {
-        if (whose_ != role::consumer) return false;
-        for (const session* one : sessions_) {
-            if (one->closer().is_closed()) return true;
-        }
-        return false;
-    }
-
-    void recover_if_due(finding found, std::uint64_t now) const {
-        const bool stuck = found == finding::in_progress;
-        const auto interval = stuck ? recovery_schedule::when_stuck : recovery_schedule::when_idle;
-        const layout::participant* self = key_ != nullptr ? key_->known_in_any_role() : nullptr;
-        for (session* one : sessions_) {
-            one->recover_if_due(self, interval, now);
-        }
+        return terms_.interrupt != nullptr && terms_.interrupt->load(std::memory_order_acquire) != 0;
     }
 
     // What is in progress may be the calling thread's own operation.
@@ -208,48 +119,116 @@ private:
         for (const session* one : sessions_) refuse_in_callable(one->object().file().id(), one->name());
     }
 
+    // Of a closed queue, a consumer waits for the last releases, which look at the producers' word. Nobody pushes there
+    // any more.
+    [[nodiscard]] role word_in(const session& one) const noexcept {
+        return terms_.whose == role::consumer && one.ring().is_drained() ? role::producer : terms_.whose;
+    }
+
+    // How soon it wants a look for the dead.
+    [[nodiscard]] std::uint64_t wanted_in(session& one, role word, std::uint64_t now) const noexcept {
+        const bool stuck = stuck_since_ != 0 && (sessions_.size() == 1 || one.ring().stall_at_head());
+        if (stuck) return recovery_schedule::behind(stuck_since_, now);
+        if (one.ring().is_last_in_flight()) return recovery_schedule::when_idle;
+        return one.schedule(word).idle(one.ring().activity());
+    }
+
+    void recover_if_due(finding found, std::uint64_t now) {
+        if (found != finding::in_progress) {
+            stuck_since_ = 0;
+        } else if (stuck_since_ == 0) {
+            stuck_since_ = now;
+        }
+        const layout::participant* self = terms_.key != nullptr ? terms_.key->known_in_any_role() : nullptr;
+        for (std::size_t i = 0; i < sessions_.size(); ++i) {
+            if (i == places_used_) places_[places_used_++] = {terms_.whose, false, 0};
+            session& one = *sessions_[i];
+            const role word = word_in(one);
+            const auto looked = one.recover_if_due(self, word, wanted_in(one, word, now), now, true);
+            if (looked.promise != 0) keep(one, places_[i], word, looked.promise);
+        }
+    }
+
+    static void keep(session& one, place& here, role word, std::uint64_t promise) noexcept {
+        if (here.promise != 0 && here.word != word) one.schedule(here.word).leave(here.promise);
+        here.word = word;
+        here.promise = promise;
+    }
+
+    // Marks its promise as vacant, and wakes the next participant, if that one could go on.
+    void leave(session& one, const place& here) const noexcept {
+        if (here.promise != 0) one.schedule(here.word).leave(here.promise);
+        if (here.announced && one.ring().is_ready_for(terms_.whose)) one.wake(here.word, 1);
+    }
+
     // Returns when it may be worth while to look again, or what a last look has come to.
     finding sleep(awaited& what, std::uint64_t deadline, wait_clock& clock) {
+        os::test_cancellation();
         std::array<os::watched_word, os::most_watched_words> words;
         std::size_t count = 0;
         bool may_be_missed = false;
-        for (const session* one : sessions_) {
-            wait_word word = one->wait_word_of(whose_);
-            words[count++] = os::watched_word::of(word.futex(), word.announce());
-            may_be_missed = may_be_missed || one->ring().roles().is_single(opposite(whose_));
+        for (std::size_t i = 0; i < sessions_.size(); ++i) {
+            session& one = *sessions_[i];
+            place& here = places_[i];
+            const role which = word_in(one);
+            if (here.word != which) keep(one, here, which, 0);
+            here.announced = true;
+            wait_word word = one.wait_word_of(which);
+            const bool watches = terms_.watches || which != terms_.whose;
+            words[count++] = os::watched_word::of(word.futex(), word.announce(watches));
+            may_be_missed = may_be_missed || one.ring().roles().is_single(opposite(which));
         }
-        if (interrupt_ != nullptr) words[count++] = os::watched_word::of(*interrupt_, 0);
+        if (terms_.interrupt != nullptr) words[count++] = os::watched_word::of(*terms_.interrupt, 0);
         // A single role moves its counter by a plain store: only the barrier makes sure that it sees the announcement.
         const bool sure = !may_be_missed || os::heavy_barrier();
-        if (const finding found = what.check(); found != finding::nothing) return found;
-        const std::uint64_t longest = os::steady_clock() + (sure ? wait_word::interval : wait_word::short_interval);
-        const std::span<const os::watched_word> used(words.data(), count);
-        if (sleep_on(used, std::min(deadline, longest)) == ETIMEDOUT) {
-            clock.sleep_on();
-        } else {
-            clock.restart();
-        }
+        const finding found = what.check();
+        if (found == finding::settled || found == finding::contended) return found;
+        const std::uint64_t until = std::min(deadline, sleep_until(sure));
+        const int result = sleep_on({words.data(), count}, until);
+        if (result == 0) clock.restart();
+        if (result == ETIMEDOUT) clock.sleep_on();
         return finding::nothing;
     }
 
-    [[nodiscard]] int sleep_on(std::span<const os::watched_word> words, std::uint64_t deadline) const {
+    // Until when nobody needs this thread's look.
+    [[nodiscard]] std::uint64_t sleep_until(bool sure) {
+        const std::uint64_t now = os::steady_clock();
+        std::uint64_t until = sure ? never : now + wait_word::short_interval;
+        for (std::size_t i = 0; i < sessions_.size(); ++i) {
+            recovery_schedule& schedule = sessions_[i]->schedule(places_[i].word);
+            const std::uint64_t wanted = wanted_in(*sessions_[i], places_[i].word, now);
+            if (const std::uint64_t taken = schedule.take_over(wanted, now)) places_[i].promise = taken;
+            until = std::min(until, schedule.sleep_until(places_[i].promise, wanted, now));
+        }
+        return until;
+    }
+
+    // Signals do not end the sleep. Otherwise as `os::sleep_on`.
+    [[nodiscard]] int sleep_on(std::span<const os::watched_word> words, std::uint64_t until) const {
+        for (;;) {
+            const int result = sleep_once(words, until);
+            if (result != EINTR) return result;
+        }
+    }
+    [[nodiscard]] int sleep_once(std::span<const os::watched_word> words, std::uint64_t until) const {
         std::atomic<std::uint32_t> nobody = 0;  // what a wait for no queue sleeps on
-        auto& first = !sessions_.empty()      ? sessions_.front()->wait_word_of(whose_).futex()
-                      : interrupt_ != nullptr ? *interrupt_
-                                              : nobody;
+        auto& first = !sessions_.empty()            ? sessions_.front()->wait_word_of(places_[0].word).futex()
+                      : terms_.interrupt != nullptr ? *terms_.interrupt
+                                                    : nobody;
         const auto value = words.empty() ? 0 : static_cast<std::uint32_t>(words.front().value);
-        if (words.size() <= 1) return os::sleep_on(first, value, deadline);
-        const int result = os::sleep_on_any(words.data(), words.size(), deadline);
+        if (words.size() <= 1) return os::sleep_on(first, value, until);
+        const int result = os::sleep_on_any(words.data(), words.size(), until);
         if (result == 0 || result == EAGAIN || result == EINTR || result == ETIMEDOUT) return result;
         // The kernel can't sleep on several words (before Linux 5.16), or may not: on one of them, and soon on the
         // others.
-        return os::sleep_on(first, value, std::min(deadline, os::steady_clock() + wait_word::short_interval));
+        return os::sleep_on(first, value, std::min(until, os::steady_clock() + wait_word::short_interval));
     }
 
     std::span<session* const> sessions_;
-    role whose_;
-    const entry_key* key_;
-    std::atomic<std::uint32_t>* interrupt_;
+    terms terms_;
+    std::uint64_t stuck_since_ = 0;  // since when it has found an operation in progress; 0: it has not
+    std::size_t places_used_ = 0;
+    std::array<place, most_queues> places_;
 };
 
 }  // namespace promisqs::detail

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// When the next look for the dead is due. All participants that wait on a word share one promise, `look_due`: a time at
+// which one of them will look. A participant that finds a promise soon enough does not look. Otherwise it promises a
+// look of its own, and looks at once.
+//
+// The participant that has made the promise is the keeper. It sleeps until then, and no longer. So it also finds what a
+// killed waker has left, and wakes the next. All others sleep for a long time. A keeper that leaves its wait marks the
+// promise as vacant, and the next participant that goes to sleep takes it over.
+//
+// Another process may write anything there, or may keep its promise badly. So no participant believes a promise that
+// lies in the past or too far ahead; every process looks on its own once a second; and no sleep is longer than
+// `longest_sleep`.
+
+#include <promisqs/detail/layout.hpp>
+#include <promisqs/detail/os/futex.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+
+namespace promisqs::detail {
+
+/// One process's part in it, for one wait word. All times are nanoseconds, and points of the steady clock.
+class recovery_schedule {
+public:
+    // How soon a participant wants a look.
+    static constexpr std::uint64_t when_stuck = 1'000'000;  // behind an operation in progress, at first
+    static constexpr std::uint64_t when_stuck_long = 4'000'000;
+    static constexpr std::uint64_t when_idle = 20'000'000;
+    static constexpr std::uint64_t at_rest = 100'000'000;  // where nothing has moved for a while
+
+    explicit recovery_schedule(std::atomic<std::uint64_t>& look_due) noexcept : due_(look_due) {}
+
+    /// How soon a participant wants a look that waits behind an operation in progress since then.
+    [[nodiscard]] static std::uint64_t behind(std::uint64_t since, std::uint64_t now) noexcept {
+        return std::clamp(now - since, when_stuck, when_stuck_long);
+    }
+    /// How soon a participant wants a look that finds the queue empty, or full.
+    ///
+    /// \param activity  changes when something moves
+    [[nodiscard]] std::uint64_t idle(std::uint64_t activity) const noexcept {
+        return activity_.load(std::memory_order_relaxed) == activity ? rest_.load(std::memory_order_relaxed)
+                                                                     : when_idle;
+    }
+    /// Notes that a participant which found the queue empty, or full, looks now: the next look is later.
+    void rest(std::uint64_t activity) noexcept {
+        const std::uint64_t rest = idle(activity);
+        activity_.store(activity, std::memory_order_relaxed);
+        rest_.store(std::min(2 * rest, at_rest), std::memory_order_relaxed);
+    }
+
+    /// Promises a look, if nobody looks soon enough. The caller looks now.
+    ///
+    /// \param wanted  how soon the look after this one is to be
+    /// \param keeps   whether the caller sleeps in between
+    /// \return        the promise; 0: others look
+    [[nodiscard]] std::uint64_t promise(std::uint64_t wanted, std::uint64_t now, bool keeps) noexcept {
+        std::uint64_t due = due_.load(std::memory_order_relaxed);
+        const bool trusts = now - looked_.load(std::memory_order_relaxed) < distrust;
+        if (trusts && is_within(due, now, wanted)) [[likely]]
+            return 0;
+        if (is_ahead(not_before_.load(std::memory_order_relaxed), now)) return 0;
+        const std::uint64_t made = (now + wanted) & ~layout::vacant;
+        if (!due_.compare_exchange_strong(due, keeps ? made : made | layout::vacant, std::memory_order_relaxed)) {
+            return 0;  // another participant was faster
+        }
+        looked_.store(now, std::memory_order_relaxed);
+        if (keeps) kept_here_.store(made, std::memory_order_relaxed);
+        return made;
+    }
+    /// Takes over a promise that nobody keeps, if it is soon enough.
+    ///
+    /// \return  the promise; 0: it is kept, or there is none
+    [[nodiscard]] std::uint64_t take_over(std::uint64_t wanted, std::uint64_t now) noexcept {
+        std::uint64_t due = due_.load(std::memory_order_relaxed);
+        if ((due & layout::vacant) == 0 || !is_within(due, now, wanted)) return 0;
+        const std::uint64_t made = due & ~layout::vacant;
+        if (!due_.compare_exchange_strong(due, made, std::memory_order_relaxed)) return 0;
+        kept_here_.store(made, std::memory_order_relaxed);
+        return made;
+    }
+    /// The keeper leaves.
+    void leave(std::uint64_t promise) noexcept {
+        due_.compare_exchange_strong(promise, promise | layout::vacant, std::memory_order_relaxed);
+    }
+
+    /// Notes how long a look took that is over: looks must not take much of a process's time.
+    void looked(std::uint64_t begun) noexcept {
+        const std::uint64_t now = os::steady_clock();
+        looked_.store(now, std::memory_order_relaxed);
+        not_before_.store(now + std::min(16 * (now - begun), when_idle), std::memory_order_relaxed);
+    }
+
+    /// Until when to sleep.
+    ///
+    /// \param mine  the promise that the caller keeps, or 0
+    [[nodiscard]] std::uint64_t sleep_until(std::uint64_t mine, std::uint64_t wanted,
+                                            std::uint64_t now) const noexcept {
+        const std::uint64_t due = due_.load(std::memory_order_relaxed);
+        if (mine != 0 && due == mine) return mine;
+        // Nobody looks soon enough, and this process must not look yet.
+        if (!is_within(due, now, wanted)) {
+            const std::uint64_t not_before = not_before_.load(std::memory_order_relaxed);
+            return is_ahead(not_before, now) ? not_before : now;
+        }
+        // Timers of all processes that expire together cost a quarter of those that do not.
+        const bool kept_here = kept_here_.load(std::memory_order_relaxed) == due;
+        return next_multiple(now, kept_here ? longest_sleep : at_rest);
+    }
+
+private:
+    // The longest sleep of a thread that relies on a keeper in its own process: neither dies alone.
+    static constexpr std::uint64_t longest_sleep = 2 * at_rest;
+    static constexpr std::uint64_t distrust = 1'000'000'000;
+
+    static constexpr bool is_within(std::uint64_t due, std::uint64_t now, std::uint64_t wanted) noexcept {
+        return due - now <= wanted;
+    }
+    static constexpr bool is_ahead(std::uint64_t time, std::uint64_t now) noexcept {
+        return static_cast<std::int64_t>(time - now) > 0;
+    }
+    static constexpr std::uint64_t next_multiple(std::uint64_t now, std::uint64_t unit) noexcept {
+        return (now / unit + 1) * unit;
+    }
+
+    // Everything is relaxed: nothing but the time of the next look depends on it.
+    std::atomic<std::uint64_t>& due_;
+    std::atomic<std::uint64_t> looked_ = 0;
+    std::atomic<std::uint64_t> not_before_ = 0;
+    std::atomic<std::uint64_t> kept_here_ = 0;
+    std::atomic<std::uint64_t> activity_ = 0;
+    std::atomic<std::uint64_t> rest_ = when_idle;
+};
+
+}  // namespace promisqs::detail
