@@ -145,7 +145,9 @@ private:
             session& one = *sessions_[i];
             const role word = word_in(one);
             const auto looked = one.recover_if_due(self, word, wanted_in(one, word, now), now, true);
-            if (looked.promise != 0) keep(one, places_[i], word, looked.promise);
+            if (looked.promise == 0) continue;
+            keep(one, places_[i], word, looked.promise);
+            if (found == finding::nothing) one.schedule(word).rest(one.ring().activity());
         }
     }
 
