@@ -257,7 +257,7 @@ public:
     }
 
     /// Takes the oldest message, waiting for one. A message whose consumer died is delivered to a waiting consumer
-    /// within 20 ms.
+    /// within 20 ms; where nothing has moved for a while, within 100 ms.
     ///
     /// \param stop      may end the wait
     /// \return          the message, or nothing: the queue is closed and drained, or a stop was requested
