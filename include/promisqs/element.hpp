@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <promisqs/detail/platform.hpp>  // first
+
 // What can be sent through a queue. Each requirement has a name of its own, which a compiler's message shows.
 
 #include <promisqs/detail/layout.hpp>

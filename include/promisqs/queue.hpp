@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#if __cplusplus < 202002L
-#error "promisqs needs C++20 (-std=c++20)"
-#elif defined(__clang__) && __clang_major__ < 16
-#error \
-    "promisqs needs clang 16 or later: earlier ones can't take an element type apart (structured bindings in lambdas)"
-#endif
+#include <promisqs/detail/platform.hpp>  // first
 
 /// \file
 /// A bounded queue of `T` in shared memory, for any number of producers and consumers in any number of processes.

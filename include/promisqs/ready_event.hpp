@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <promisqs/detail/platform.hpp>  // first
+
 /// \file
 /// A bridge into event loops: a file descriptor that is readable when a queue has messages.
 

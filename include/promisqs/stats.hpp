@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <promisqs/detail/platform.hpp>  // first
+
 #include <chrono>
 #include <cstdint>
 #include <optional>

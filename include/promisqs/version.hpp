@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <promisqs/detail/platform.hpp>  // first
+
 namespace promisqs {
 
 inline constexpr int version_major = 0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <promisqs/detail/platform.hpp>  // first
+
 /// \file
 /// Waiting for a message in any of several queues.
 

@@ -33,6 +33,8 @@ FOLDERS = {
 }
 # Other headers beside layout.hpp, and the folders that may use them.
 BESIDE_LAYOUT = {"raise": {"os", "lifecycle", "queue"}}  # it makes errors, for folders that throw
+# Says what compilers will do, before anything else is parsed: every public header includes it first, and no other does.
+FIRST = "platform"
 # `schema` stands alone. `protocol` throws nothing, so it has no use for errors.
 NO_PLAIN = {"schema": PLAIN, "protocol": {"error"}}
 NO_LAYOUT = {"schema"}
@@ -66,7 +68,7 @@ def may_include(header, other):
     here, there = place(header), place(other)
     name = other.stem
     if here == "":
-        return there in {"", "queue"} or there in PUBLIC_EXTRA.get(header.stem, set())
+        return there in {"", "queue", FIRST} or there in PUBLIC_EXTRA.get(header.stem, set())
     if there == "":
         return (here in FOLDERS or here in BESIDE_LAYOUT) and name in PLAIN - NO_PLAIN.get(here, set())
     if there == "layout":
@@ -121,10 +123,14 @@ def check_header(base, path, complain):
         complain(f"{path}: {len(lines)} lines, where {MOST_LINES} are the most")
     if len(header.parts) == 1 and header.stem not in PUBLIC:
         complain(f"{path}: not one of the public headers")
-    if header.parts[0] == "detail" and place(header) not in {"layout", *BESIDE_LAYOUT, *FOLDERS}:
+    if header.parts[0] == "detail" and place(header) not in {"layout", FIRST, *BESIDE_LAYOUT, *FOLDERS}:
         complain(f"{path}: no folder for it is known")
 
     code = without_comments(text)
+    if place(header) == "" and INCLUDE.findall(code)[:1] != [f"promisqs/detail/{FIRST}.hpp"]:
+        complain(f"{path}: does not include promisqs/detail/{FIRST}.hpp first")
+    if place(header) == FIRST:
+        return  # what it includes on purpose does not exist
     for name in INCLUDE.findall(code):
         if not name.startswith("promisqs/"):
             if name.startswith("boost/") and place(header) not in MAY_USE_BOOST:

@@ -13,7 +13,8 @@ NAMESPACES = {"layout": "promisqs::detail::layout", "": "promisqs", "os": "promi
 
 def header(place, body=""):
     name = NAMESPACES.get(place, "promisqs::detail")
-    return f"#pragma once\n\nnamespace {name} {{\n{body}\n}}  // namespace {name}\n"
+    first = "#include <promisqs/detail/platform.hpp>\n" if place == "" else ""
+    return f"#pragma once\n{first}\nnamespace {name} {{\n{body}\n}}  // namespace {name}\n"
 
 
 class CheckTest(unittest.TestCase):
@@ -23,6 +24,7 @@ class CheckTest(unittest.TestCase):
         self.root = pathlib.Path(scratch.name)
         for name in check.PUBLIC:
             self.write(f"include/promisqs/{name}.hpp", header(""))
+        self.write("include/promisqs/detail/platform.hpp", "#pragma once\n")
         self.write("include/promisqs/detail/layout.hpp", header("layout"))
         self.write("include/promisqs/detail/raise.hpp", "#include <promisqs/error.hpp>\n" + header("raise"))
         for folder in check.FOLDERS:
@@ -45,6 +47,10 @@ class CheckTest(unittest.TestCase):
         path = self.root / name
         path.write_text(text + path.read_text(encoding="utf-8"), encoding="utf-8")
 
+    def append(self, name, text):
+        path = self.root / name
+        path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
+
     def list_headers(self, more=""):
         names = sorted(str(path.relative_to(self.root)) for path in (self.root / "include").rglob("*.hpp"))
         listed = "".join(f"    {name}\n" for name in names)
@@ -64,7 +70,7 @@ class CheckTest(unittest.TestCase):
         self.assertEqual(check.violations(self.root), [])
 
     def includes(self, name, included):
-        self.add(f"include/promisqs/{name}.hpp", f"#include <promisqs/{included}.hpp>\n")
+        self.append(f"include/promisqs/{name}.hpp", f"#include <promisqs/{included}.hpp>\n")
 
     def test_a_tree_in_order_passes(self):
         self.finds_nothing()
@@ -112,6 +118,10 @@ class CheckTest(unittest.TestCase):
                 self.includes(name, included)
                 self.finds(f"{name}.hpp", f"must not include promisqs/{included}.hpp")
                 path.write_text(before, encoding="utf-8")
+
+    def test_a_public_header_that_does_not_check_the_platform_first_is_found(self):
+        self.add("include/promisqs/stats.hpp", "#include <cstdint>\n")
+        self.finds("stats.hpp", "does not include promisqs/detail/platform.hpp first")
 
     def test_an_include_of_no_header_is_found(self):
         self.includes("queue", "detail/queue/two")
@@ -203,9 +213,9 @@ class CheckTest(unittest.TestCase):
         self.finds("has no stats.hpp")
 
     def test_an_unknown_folder_is_found(self):
-        self.write("include/promisqs/detail/platform/one.hpp", header("platform"))
+        self.write("include/promisqs/detail/clocks/one.hpp", header("platform"))
         self.list_headers()
-        self.finds("platform/one.hpp", "no folder")
+        self.finds("clocks/one.hpp", "no folder")
 
     def test_a_namespace_that_does_not_fit_the_folder_is_found(self):
         for name, namespace in [

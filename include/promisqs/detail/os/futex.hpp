@@ -3,10 +3,6 @@
 
 // How a thread waits: for a moment, for a word of shared memory to change, or until a point of a clock.
 
-#if !defined(__linux__)
-#error "promisqs runs on Linux: it needs open-file-description locks"
-#endif
-
 #include <linux/futex.h>
 #include <sched.h>
 #include <sys/eventfd.h>

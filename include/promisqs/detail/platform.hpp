@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What the library needs of the compiler and the system. Every public header includes this first. Where something is
+// missing, the compiler says so in one sentence, and stops: a file that is not there is an error that ends it.
+
+#if __cplusplus < 202002L
+#error "promisqs needs C++20: compile with -std=c++20"
+#include "promisqs stops here: see the error above"
+#elif defined(__clang__) && __clang_major__ < 16
+#error "promisqs needs clang 16 or later: earlier ones can't take an element type apart"
+#include "promisqs stops here: see the error above"
+#elif !defined(__clang__) && (!defined(__GNUC__) || __GNUC__ < 12)
+#error "promisqs needs g++ 12 or later, or clang 16 or later"
+#include "promisqs stops here: see the error above"
+#elif !defined(__cpp_exceptions)
+#error "promisqs needs exceptions, by which it reports errors: compile without -fno-exceptions"
+#include "promisqs stops here: see the error above"
+#elif !defined(__linux__)
+#error "promisqs runs on Linux: it needs open-file-description locks and futexes"
+#include "promisqs stops here: see the error above"
+#elif __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "promisqs needs a little-endian machine: the shared bytes have that order"
+#include "promisqs stops here: see the error above"
+#elif __SIZEOF_POINTER__ != 8
+#error "promisqs needs a 64-bit program: the lock bytes and the largest queues lie beyond 32-bit offsets"
+#include "promisqs stops here: see the error above"
+#elif __GCC_ATOMIC_LLONG_LOCK_FREE != 2 || __GCC_ATOMIC_INT_LOCK_FREE != 2
+#error "promisqs needs lock-free 32-bit and 64-bit atomics, because other processes share them"
+#include "promisqs stops here: see the error above"
+#endif
