@@ -50,6 +50,9 @@ NOT_IN_PROTOCOL = re.compile(
 # Boost is for `os`, which maps memory, and for `schema`, which describes types.
 MAY_USE_BOOST = {"os", "schema"}
 
+# `always_inline` and `cold` are macros in many programs; `__cold__` is in none.
+PLAIN_ATTRIBUTE = re.compile(r"\bgnu::(?!__)\w+")
+
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.M)
 
 
@@ -144,6 +147,8 @@ def check_header(base, path, complain):
     if place(header) == "protocol":
         for found in NOT_IN_PROTOCOL.finditer(without_literals(text)):
             complain(f"{path}: has \"{found[0]}\", but the protocol knows no system, clock, Boost or exception")
+    for found in PLAIN_ATTRIBUTE.finditer(code):
+        complain(f"{path}: has {found[0]}, where gnu::__{found[0][5:]}__ is meant: its name may be a macro")
     for name in namespaces(text):
         if not namespace_fits(header, name):
             complain(f"{path}: opens the namespace {name}, which does not fit its folder")

@@ -140,6 +140,12 @@ class CheckTest(unittest.TestCase):
         self.write("include/promisqs/detail/protocol/one.hpp", header("protocol", "// to throw is for others"))
         self.finds_nothing()
 
+    def test_an_attribute_whose_name_may_be_a_macro_is_found(self):
+        self.append("include/promisqs/stats.hpp", "[[gnu::__cold__]] void f();  // gnu::cold\n")
+        self.finds_nothing()
+        self.append("include/promisqs/stats.hpp", "[[nodiscard, gnu::cold]] int g();\n")
+        self.finds("stats.hpp", "gnu::__cold__")
+
     def test_boost_outside_its_folders_is_found(self):
         self.add("include/promisqs/detail/os/one.hpp", "#include <boost/interprocess/mapped_region.hpp>\n")
         self.finds_nothing()
