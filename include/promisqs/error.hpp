@@ -94,8 +94,18 @@ public:
             case errc::no_memory: return std::errc::not_enough_memory;
             case errc::no_permission: return std::errc::permission_denied;
             case errc::in_callable: return std::errc::resource_deadlock_would_occur;
-            default: return {value, *this};
+            case errc::element_size_differs:
+            case errc::schema_differs:
+            case errc::capacity_differs:
+            case errc::layout_version_differs:
+            case errc::not_a_queue:
+            case errc::corrupt:
+            case errc::unfinished:
+            case errc::too_many_participants:
+            case errc::role_taken:
+            case errc::system_failure: break;
         }
+        return {value, *this};
     }
 };
 

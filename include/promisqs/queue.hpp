@@ -338,7 +338,6 @@ public:
     /// As `push_some`, `push_all` and `pop_some`, waiting: for room for one, for room for all, for a message.
     ///
     /// \param stop      may end the wait
-    /// \param timeout   steady-clock time to wait; zero, or less, looks once
     /// \return          how many; 0: the queue is closed (and drained), a stop was requested, the time is over, or
     ///                  there were none. Of `push_all_wait`: as `push_wait`
     /// \par Blocks
@@ -346,6 +345,7 @@ public:
     [[nodiscard]] size_type push_some_wait(std::span<const T> messages, const stop_token& stop = {}) {
         return push_some_until(messages, detail::never, stop);
     }
+    /// \param timeout   steady-clock time to wait; zero, or less, looks once
     template <class Rep, class Period>
     [[nodiscard]] size_type push_some_wait_for(std::span<const T> messages, std::chrono::duration<Rep, Period> timeout,
                                                const stop_token& stop = {}) {
@@ -418,11 +418,11 @@ public:
     /// As `push_with`, waiting for room; answers as `push_wait`.
     ///
     /// \param stop      may end the wait for room; it does not interrupt `fill`
-    /// \param timeout   steady-clock time to wait for room; zero, or less, looks once
     template <std::invocable<T&> Fill>
     status push_wait_with(Fill&& fill, const stop_token& stop = {}) {
         return push_with_until(std::forward<Fill>(fill), detail::never, stop);
     }
+    /// \param timeout   steady-clock time to wait for room; zero, or less, looks once
     template <std::invocable<T&> Fill, class Rep, class Period>
     status push_wait_with_for(Fill&& fill, std::chrono::duration<Rep, Period> timeout, const stop_token& stop = {}) {
         return push_with_until(std::forward<Fill>(fill), detail::to_deadline(timeout), stop);
@@ -466,11 +466,11 @@ public:
     /// it is killed.
     ///
     /// \param stop      may end the wait for a message; it does not interrupt `use`
-    /// \param timeout   steady-clock time to wait for a message; zero, or less, looks once
     template <std::invocable<const T&> Use>
     status pop_wait_with(Use&& use, const stop_token& stop = {}) {
         return pop_with_until(std::forward<Use>(use), detail::never, stop);
     }
+    /// \param timeout   steady-clock time to wait for a message; zero, or less, looks once
     template <std::invocable<const T&> Use, class Rep, class Period>
     status pop_wait_with_for(Use&& use, std::chrono::duration<Rep, Period> timeout, const stop_token& stop = {}) {
         return pop_with_until(std::forward<Use>(use), detail::to_deadline(timeout), stop);

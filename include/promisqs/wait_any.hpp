@@ -62,9 +62,9 @@ consteval bool are_queues_and_limits() {
         return sizeof...(Others) == 0 && (is_queue<First> || wait_limit<First>);
 }
 
-template <std::size_t... I, class Arguments>
-auto bases_of(std::index_sequence<I...> /*which*/, const Arguments& arguments) {
-    return std::array{&queue_access::base_of(std::get<I>(arguments))...};
+template <std::size_t... Index, class Arguments>
+auto bases_of(std::index_sequence<Index...> /*which*/, const Arguments& arguments) {
+    return std::array{&queue_access::base_of(std::get<Index>(arguments))...};
 }
 
 template <class T>
@@ -80,7 +80,8 @@ std::optional<std::size_t> wait_any_of(std::span<const shmem_queue<T>> queues, c
 /// Waits until a pop of one of the queues would not have to wait: the queue has a message, or is closed and drained.
 /// Popping is left to the caller. Another consumer may be faster: so use `try_pop`, and wait again.
 ///
-/// \param arguments  up to 127 queues, of any element types; then, to limit the wait, a duration or a point of the
+/// \param first      a queue
+/// \param others     up to 126 more, of any element types; then, to limit the wait, a duration or a point of the
 ///                   steady clock (zero, or less, looks once); then, to end it from another thread, a `std::stop_token`
 /// \return           the index of the first queue that is ready; nothing: the time is over, or a stop was requested
 /// \throws queue_error  `invalid_options`, for too many queues. Also what the callable of `on_dropped` throws. A

@@ -53,6 +53,7 @@ MAY_USE_BOOST = {"os", "schema"}
 # `always_inline` and `cold` are macros in many programs; `__cold__` is in none.
 PLAIN_ATTRIBUTE = re.compile(r"\bgnu::(?!__)\w+")
 
+STANDARD = re.compile(r"^\s*#\s*include\s*<([a-z_0-9]+)>", re.M)
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.M)
 
 
@@ -186,6 +187,15 @@ def check_list(root, headers, complain):
         complain(f"{path}: no longer has each header compiled alone (VERIFY_INTERFACE_HEADER_SETS)")
 
 
+def check_first(base, headers, complain):
+    """platform.hpp names all standard headers, for programs with macros that these don't stand."""
+    path = base / "detail" / f"{FIRST}.hpp"
+    named = set(STANDARD.findall(path.read_text(encoding="utf-8"))) if path.exists() else set()
+    for header in headers:
+        for name in sorted(set(STANDARD.findall(header.read_text(encoding="utf-8"))) - named - {"version"}):
+            complain(f"{header}: includes <{name}>, which {path.name} does not")
+
+
 def check_map(root, headers, complain):
     """CONTRIBUTING.md names every header of the library, and no header that does not exist."""
     path = root / "CONTRIBUTING.md"
@@ -218,6 +228,7 @@ def violations(root):
             found.append(f"{base}: has no {name}.hpp")
     check_users(root, found.append)
     check_list(root, headers, found.append)
+    check_first(base, headers, found.append)
     check_map(root, headers, found.append)
     return found
 

@@ -24,7 +24,7 @@ class CheckTest(unittest.TestCase):
         self.root = pathlib.Path(scratch.name)
         for name in check.PUBLIC:
             self.write(f"include/promisqs/{name}.hpp", header(""))
-        self.write("include/promisqs/detail/platform.hpp", "#pragma once\n")
+        self.write("include/promisqs/detail/platform.hpp", "#pragma once\n#include <chrono>\n#include <cstdint>\n#include <stdexcept>\n")
         self.write("include/promisqs/detail/layout.hpp", header("layout"))
         self.write("include/promisqs/detail/raise.hpp", "#include <promisqs/error.hpp>\n" + header("raise"))
         for folder in check.FOLDERS:
@@ -122,6 +122,12 @@ class CheckTest(unittest.TestCase):
     def test_a_public_header_that_does_not_check_the_platform_first_is_found(self):
         self.add("include/promisqs/stats.hpp", "#include <cstdint>\n")
         self.finds("stats.hpp", "does not include promisqs/detail/platform.hpp first")
+
+    def test_a_standard_header_that_the_first_one_does_not_name_is_found(self):
+        self.append("include/promisqs/stats.hpp", "#include <cstdint>\n")
+        self.finds_nothing()
+        self.append("include/promisqs/stats.hpp", "#include <regex>\n")
+        self.finds("stats.hpp", "<regex>")
 
     def test_an_include_of_no_header_is_found(self):
         self.includes("queue", "detail/queue/two")

@@ -5,12 +5,10 @@
 // and is written down in CHANGELOG.md. The assertions below each struct are the byte map: how far each field is from
 // the beginning of the object, or of its entry.
 
-#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 
 namespace promisqs::detail::layout {
 
@@ -182,7 +180,7 @@ inline constexpr std::uint32_t epoch = 16;
 inline constexpr std::uint64_t vacant = 1;
 
 /// An intent that announces nothing. No ticket has this value, because no index reaches the index mask.
-inline constexpr std::uint64_t no_ticket = std::numeric_limits<std::uint64_t>::max();
+inline constexpr std::uint64_t no_ticket = ~std::uint64_t{0};
 
 // Bytes of the object's file that are locked (`F_OFD_SETLK`), never read or written. They lie beyond all data.
 inline constexpr std::int64_t lock_base = std::int64_t{1} << 48;
@@ -191,6 +189,10 @@ inline constexpr std::int64_t users_byte = lock_base + 1;     // shared: one loc
 inline constexpr std::int64_t recovery_byte = lock_base + 2;  // exclusive: a recovery is in progress
 inline constexpr std::int64_t participants_byte = lock_base + 16;  // plus i, exclusive: the owner of entry i is alive
 
+// Not `std::min` and `std::max`: many programs have macros of these names, and <algorithm> takes long to compile.
+constexpr std::uint64_t lesser(std::uint64_t a, std::uint64_t b) noexcept { return b < a ? b : a; }
+constexpr std::uint64_t greater(std::uint64_t a, std::uint64_t b) noexcept { return a < b ? b : a; }
+
 constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) noexcept {
     return (value + unit - 1) / unit * unit;
 }
@@ -198,14 +200,14 @@ constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) noexce
 /// Where an element lies in its slot, in bytes. The slot begins with its 8-byte stamp.
 constexpr std::uint64_t payload_offset(std::uint64_t element_size, std::uint64_t element_alignment) noexcept {
     // From 256 bytes on, the copy is what costs, and it is fastest from a 64-byte boundary.
-    return std::max<std::uint64_t>(element_size >= 256 ? 64 : 8, element_alignment);
+    return greater(element_size >= 256 ? 64 : 8, element_alignment);
 }
 
 /// The bytes from one slot to the next. Small slots are packed, several to a cache line: that makes a stream of them
 /// faster. A larger slot begins on a line of its own.
 constexpr std::uint64_t slot_stride(std::uint64_t element_size, std::uint64_t element_alignment) noexcept {
     const std::uint64_t unit = element_size <= 32 ? 8 : 64;
-    return round_up(payload_offset(element_size, element_alignment) + element_size, std::max(unit, element_alignment));
+    return round_up(payload_offset(element_size, element_alignment) + element_size, greater(unit, element_alignment));
 }
 
 /// Where the parts lie. It follows from what the creator asked for: an opener derives the same from the stored request,
@@ -224,8 +226,7 @@ constexpr plan make_plan(std::uint64_t element_size, std::uint64_t element_align
     result.slot_stride = slot_stride(element_size, element_alignment);
     result.payload_offset = payload_offset(element_size, element_alignment);
     result.schema_offset = participants_offset + std::uint64_t{participants} * sizeof(participant);
-    result.slots_offset =
-        round_up(result.schema_offset + schema_size, std::max<std::uint64_t>(line, element_alignment));
+    result.slots_offset = round_up(result.schema_offset + schema_size, greater(line, element_alignment));
     const std::uint64_t room = max_segment_size - result.slots_offset;
     if (capacity <= room / result.slot_stride) {
         result.segment_size = result.slots_offset + capacity * result.slot_stride;

@@ -29,3 +29,42 @@
 #error "promisqs needs lock-free 32-bit and 64-bit atomics, because other processes share them"
 #include "promisqs stops here: see the error above"
 #endif
+
+#if defined(min) || defined(max)
+// Macros of the program, which standard headers do not stand. All that the library includes come here, without them.
+#pragma push_macro("min")
+#pragma push_macro("max")
+#undef min
+#undef max
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cerrno>
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <initializer_list>
+#include <iterator>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <thread>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+#if __has_include(<stop_token>)
+#include <stop_token>
+#endif
+#pragma pop_macro("max")
+#pragma pop_macro("min")
+#endif

@@ -75,7 +75,7 @@ inline int reopen(int file) noexcept {
 /// The size in bytes; -1 on failure.
 inline std::int64_t size_of(int file) noexcept {
     struct ::stat found {};
-    return ::fstat(file, &found) == 0 ? static_cast<std::int64_t>(found.st_size) : -1;
+    return ::fstat(file, &found) == 0 ? found.st_size : -1;
 }
 
 inline bool is_regular(int file) noexcept {

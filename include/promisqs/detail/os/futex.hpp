@@ -14,7 +14,6 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 
 namespace promisqs::detail::os {
 
@@ -49,7 +48,7 @@ inline std::uint64_t steady_clock() noexcept { return nanoseconds(CLOCK_MONOTONI
 inline std::uint64_t coarse_steady_clock() noexcept { return nanoseconds(CLOCK_MONOTONIC_COARSE); }
 
 /// A point of the steady clock that never comes.
-inline constexpr std::uint64_t never = std::numeric_limits<std::uint64_t>::max();
+inline constexpr std::uint64_t never = ~std::uint64_t{0};
 
 inline ::timespec to_timespec(std::uint64_t steady_time) noexcept {
     return {static_cast<::time_t>(steady_time / 1'000'000'000U), static_cast<long>(steady_time % 1'000'000'000U)};
@@ -75,7 +74,7 @@ inline std::uint32_t wake(std::atomic<std::uint32_t>& word, std::uint32_t count)
     const long woken = ::syscall(SYS_futex, &word, FUTEX_WAKE, count, nullptr, nullptr, 0);
     return woken < 0 ? 0 : static_cast<std::uint32_t>(woken);
 }
-inline constexpr std::uint32_t everybody = std::numeric_limits<std::int32_t>::max();
+inline constexpr std::uint32_t everybody = 0x7FFF'FFFF;
 
 /// A word to sleep on, and the value that it must have, as the kernel wants it (`struct futex_waitv`, Linux 5.16).
 struct watched_word {

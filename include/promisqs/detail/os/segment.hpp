@@ -65,7 +65,7 @@ public:
     /// A mapping made from the description with our locks would keep them after our death. So this makes it from
     /// another one.
     [[gnu::cold]] void map(std::uint64_t size, huge_pages huge) {
-        const auto bytes = static_cast<std::size_t>(size);
+        const std::size_t bytes = size;
         const os::process_lock no_fork;  // a child would inherit the descriptor
         const mappable source{os::reopen(file_->descriptor())};
         if (source.descriptor < 0) raise(errno, "open it once more, through /proc/self/fd,");
@@ -108,7 +108,7 @@ public:
 
     template <class T>
     [[nodiscard]] T* at(std::uint64_t offset) const noexcept {
-        return reinterpret_cast<T*>(static_cast<std::byte*>(region_.get_address()) + offset);
+        return static_cast<T*>(static_cast<void*>(static_cast<std::byte*>(region_.get_address()) + offset));
     }
 
     /// Takes a lock without waiting. False: another description has one that is in the way.

@@ -3,7 +3,6 @@
 
 #include <promisqs/detail/layout.hpp>
 
-#include <algorithm>
 #include <cstdint>
 
 namespace promisqs::detail {
@@ -43,7 +42,7 @@ public:
     [[nodiscard]] constexpr bool can_be_requeued() const noexcept { return requeues() < most_requeues; }
     /// The orphan after a requeue. Precondition: `can_be_requeued()`.
     [[nodiscard]] constexpr delivery_state after_requeue() const noexcept {
-        return orphan(deaths(), std::max<std::uint64_t>(requeues() + 1, 2));
+        return orphan(deaths(), layout::greater(requeues() + 1, 2));
     }
     /// The orphan where the state can't grow. Reusing a state risks ABA; the recovery lock excludes anyone between
     /// reading it and acting on it. (A consumer between reading an orphan and claiming it is not excluded: one orphan

@@ -22,7 +22,6 @@
 #include <promisqs/detail/protocol/ticket.hpp>
 #include <promisqs/stats.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <cstdint>
 
@@ -108,7 +107,7 @@ private:
     void for_each_ticket(Word& intent, Word& count, Visit visit) const {
         const std::uint64_t first = intent.load(std::memory_order_relaxed);
         if (first == layout::no_ticket || !space().valid(first)) return;
-        const std::uint64_t tickets = std::min(count.load(std::memory_order_relaxed), space().capacity());
+        const std::uint64_t tickets = layout::lesser(count.load(std::memory_order_relaxed), space().capacity());
         std::uint64_t ticket = first;
         for (std::uint64_t i = 0; i < tickets; ++i, ticket = space().next(ticket)) visit(ticket);
     }
@@ -249,5 +248,7 @@ private:
     recovery_report report_;
     bool changed_ = false;
 };
+template <class Memory, class Table, class Locks, class Letters>
+recovery(const ring<Memory>&, const Table&, Locks&, Letters&, std::uint64_t) -> recovery<Memory, Table, Locks, Letters>;
 
 }  // namespace promisqs::detail

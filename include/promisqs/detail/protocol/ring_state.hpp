@@ -13,7 +13,6 @@
 #include <promisqs/detail/protocol/role.hpp>
 #include <promisqs/detail/protocol/ticket.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -46,9 +45,10 @@ copy_while_shared(void* to, const void* from, std::size_t size) noexcept {
     const auto* in = static_cast<const unsigned char*>(from);
     std::size_t done = 0;
     for (; done + 8 <= size; done += 8) {
+        const auto* at = static_cast<const std::uint64_t*>(static_cast<const void*>(in + done));
         // [K2] acquire, pairs with [C3]: the caller's second look at the stamp comes after this load. Relaxed would let
         // it come before, and miss that the slot has been freed and written over.
-        const std::uint64_t word = __atomic_load_n(reinterpret_cast<const std::uint64_t*>(in + done), __ATOMIC_ACQUIRE);
+        const std::uint64_t word = __atomic_load_n(at, __ATOMIC_ACQUIRE);
         std::memcpy(out + done, &word, 8);
     }
     // [K3] acquire, as [K2], for the bytes that are left.
@@ -85,7 +85,7 @@ public:
         // look full. The tail is relaxed: it is only a number.
         const std::uint64_t head = memory_.head().load(std::memory_order_acquire);
         const std::uint64_t tail = space_.ticket_of(memory_.tail().load(std::memory_order_relaxed));
-        return std::min(space_.distance(head, tail), space_.capacity());
+        return layout::lesser(space_.distance(head, tail), space_.capacity());
     }
 
     /// Whether there was an instant during the call at which no message waited.

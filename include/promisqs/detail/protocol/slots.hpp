@@ -53,7 +53,7 @@ public:
         return counters_->irregular_cleared_at;
     }
     [[nodiscard]] std::atomic<std::uint64_t>& stamp(std::uint64_t index) const noexcept {
-        return *reinterpret_cast<std::atomic<std::uint64_t>*>(first_ + index * Stride::stride);
+        return *static_cast<std::atomic<std::uint64_t>*>(static_cast<void*>(first_ + index * Stride::stride));
     }
     [[nodiscard]] void* payload(std::uint64_t index) const noexcept {
         return first_ + index * Stride::stride + Stride::payload_offset;

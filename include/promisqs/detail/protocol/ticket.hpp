@@ -6,7 +6,6 @@
 
 #include <promisqs/detail/layout.hpp>
 
-#include <algorithm>
 #include <bit>
 #include <cstdint>
 
@@ -90,7 +89,8 @@ public:
 private:
     // No index reaches the closed bit or the mask, so `no_ticket` is no ticket. A state, 8 bits, fits below the lap.
     static constexpr std::uint64_t one_lap(std::uint64_t capacity) noexcept {
-        return std::uint64_t{1} << std::max(8, static_cast<int>(std::bit_width(capacity)) + 1);
+        const int bits = static_cast<int>(std::bit_width(capacity)) + 1;
+        return std::uint64_t{1} << (bits < 8 ? 8 : bits);
     }
 
     std::uint64_t capacity_;

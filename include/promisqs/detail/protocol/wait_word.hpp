@@ -35,7 +35,6 @@
 
 #include <promisqs/detail/layout.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <limits>
@@ -48,7 +47,7 @@ public:
     explicit wait_word(std::atomic<std::uint32_t>& word) noexcept : word_(word) {}
 
     /// As a number of sleepers: all.
-    static constexpr std::uint64_t everybody = std::numeric_limits<std::int32_t>::max();
+    static constexpr std::uint64_t everybody = (std::numeric_limits<std::int32_t>::max)();
     /// Longest sleep, in nanoseconds, of a participant that needs a heavy barrier which the kernel does not have: its
     /// announcement may be missed.
     static constexpr std::uint64_t short_interval = 1'000'000;

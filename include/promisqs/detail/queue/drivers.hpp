@@ -126,9 +126,9 @@ PROMISQS_DEFINITION status queue_base::to_status(role whose, outcome found) cons
         case outcome::ok: return status::ok;
         case outcome::full: return status::full;
         case outcome::closed: return status::closed;
-        case outcome::empty: return recover_when_idle(whose, found), status::empty;
+        case outcome::empty: static_cast<void>(recover_when_idle(whose, found)); return status::empty;
         case outcome::contended: return status::would_block;
-        case outcome::in_progress: return recover_when_idle(whose, found), status::would_block;
+        case outcome::in_progress: static_cast<void>(recover_when_idle(whose, found)); return status::would_block;
         case outcome::corrupt: break;
     }
     raise_corrupt(name());

@@ -16,7 +16,6 @@
 #include <promisqs/detail/layout.hpp>
 #include <promisqs/detail/os/futex.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <cstdint>
 
@@ -35,7 +34,7 @@ public:
 
     /// How soon a participant wants a look that waits behind an operation in progress since then.
     [[nodiscard]] static std::uint64_t behind(std::uint64_t since, std::uint64_t now) noexcept {
-        return std::clamp(now - since, when_stuck, when_stuck_long);
+        return layout::lesser(layout::greater(now - since, when_stuck), when_stuck_long);
     }
     /// How soon a participant wants a look that finds the queue empty, or full.
     ///
@@ -48,7 +47,7 @@ public:
     void rest(std::uint64_t activity) noexcept {
         const std::uint64_t rest = idle(activity);
         activity_.store(activity, std::memory_order_relaxed);
-        rest_.store(std::min(2 * rest, at_rest), std::memory_order_relaxed);
+        rest_.store(layout::lesser(2 * rest, at_rest), std::memory_order_relaxed);
     }
 
     /// Promises a look, if nobody looks soon enough. The caller looks now.
@@ -90,7 +89,7 @@ public:
     void looked(std::uint64_t begun) noexcept {
         const std::uint64_t now = os::steady_clock();
         looked_.store(now, std::memory_order_relaxed);
-        not_before_.store(now + std::min(16 * (now - begun), when_idle), std::memory_order_relaxed);
+        not_before_.store(now + layout::lesser(16 * (now - begun), when_idle), std::memory_order_relaxed);
     }
 
     /// Until when to sleep.

@@ -8,7 +8,6 @@
 #include <promisqs/detail/queue/stall.hpp>
 #include <promisqs/stats.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -78,8 +77,8 @@ inline queue_stats collect_stats(const session& queue) {
     // All tickets that were ever claimed are messages, except the tombstones. Messages that no longer wait have been
     // popped.
     const std::uint64_t claimed = space.distance(0, space.ticket_of(counters.tail.load(std::memory_order_relaxed)));
-    result.pushed = claimed - std::min(claimed, result.tombstones);
-    result.popped = result.pushed - std::min(result.pushed, result.size + result.dropped);
+    result.pushed = claimed - layout::lesser(claimed, result.tombstones);
+    result.popped = result.pushed - layout::lesser(result.pushed, result.size + result.dropped);
     for (std::uint32_t i = 0; i < queue.participants().count(); ++i) {
         // [A5] acquire, pairs with [A3]: an entry that is seen occupied has no earlier owner's intents. Relaxed would
         // show them.

@@ -38,14 +38,17 @@ public:
     }
 
     /// A waker came: it may be worth while to spin again.
-    void restart() noexcept { sleeps_on_ = false, begun_ = 0; }
+    void restart() noexcept {
+        sleeps_on_ = false;
+        begun_ = 0;
+    }
     /// None came.
     void sleep_on() noexcept { sleeps_on_ = true; }
 
 private:
     // Of times that may be as long as can be.
     static constexpr std::int64_t sum(std::int64_t a, std::int64_t b) noexcept {
-        constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+        constexpr std::int64_t most = (std::numeric_limits<std::int64_t>::max)();
         return a > 0 && b > most - a ? most : a + b;
     }
 

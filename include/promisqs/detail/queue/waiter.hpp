@@ -19,7 +19,6 @@
 #include <promisqs/error.hpp>
 #include <promisqs/options.hpp>
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -185,7 +184,7 @@ private:
         const bool sure = !may_be_missed || os::heavy_barrier();
         const finding found = what.check();
         if (found == finding::settled || found == finding::contended) return found;
-        const std::uint64_t until = std::min(deadline, sleep_until(sure));
+        const std::uint64_t until = layout::lesser(deadline, sleep_until(sure));
         const int result = sleep_on({words.data(), count}, until);
         if (result == 0) clock.restart();
         if (result == ETIMEDOUT) clock.sleep_on();
@@ -200,7 +199,7 @@ private:
             recovery_schedule& schedule = sessions_[i]->schedule(places_[i].word);
             const std::uint64_t wanted = wanted_in(*sessions_[i], places_[i].word, now);
             if (const std::uint64_t taken = schedule.take_over(wanted, now)) places_[i].promise = taken;
-            until = std::min(until, schedule.sleep_until(places_[i].promise, wanted, now));
+            until = layout::lesser(until, schedule.sleep_until(places_[i].promise, wanted, now));
         }
         return until;
     }
@@ -223,7 +222,7 @@ private:
         if (result == 0 || result == EAGAIN || result == EINTR || result == ETIMEDOUT) return result;
         // The kernel can't sleep on several words (before Linux 5.16), or may not: on one of them, and soon on the
         // others.
-        return os::sleep_on(first, value, std::min(until, os::steady_clock() + wait_word::short_interval));
+        return os::sleep_on(first, value, layout::lesser(until, os::steady_clock() + wait_word::short_interval));
     }
 
     std::span<session* const> sessions_;

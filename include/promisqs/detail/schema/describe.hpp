@@ -35,13 +35,13 @@ struct schema_parts {
 // C arrays, and std::array in the same way.
 template <class T>
 struct array_traits : std::false_type {};
-template <class T, std::size_t N>
-struct array_traits<T[N]> : std::true_type {
+template <class T, std::size_t Size>
+struct array_traits<T[Size]> : std::true_type {
     using element = std::remove_cv_t<T>;
-    using size = std::integral_constant<std::size_t, N>;
+    using size = std::integral_constant<std::size_t, Size>;
 };
-template <class T, std::size_t N>
-struct array_traits<std::array<T, N>> : array_traits<T[N]> {};
+template <class T, std::size_t Size>
+struct array_traits<std::array<T, Size>> : array_traits<T[Size]> {};
 template <class T>
 struct array_traits<std::array<T, 0>> : std::false_type {};  // it has no elements, but a size
 
@@ -102,8 +102,10 @@ consteval std::string_view kind() {
     if constexpr (std::is_same_v<T, bool>) return "bool";
     if constexpr (std::is_same_v<T, char>) return "char";
     if constexpr (std::is_same_v<T, wchar_t>) return "wchar#";
-    if constexpr (std::is_same_v<T, char8_t> || std::is_same_v<T, char16_t> || std::is_same_v<T, char32_t>)
-        return "char#";
+#if defined(__cpp_char8_t)
+    if constexpr (std::is_same_v<T, char8_t>) return "char#";
+#endif
+    if constexpr (std::is_same_v<T, char16_t> || std::is_same_v<T, char32_t>) return "char#";
     if constexpr (std::is_integral_v<T>) return std::is_signed_v<T> ? "i#" : "u#";
     if constexpr (std::is_floating_point_v<T>) return float_kind<T>();
     return {};

@@ -39,26 +39,26 @@ struct field_list {
 };
 
 // How many fields T has, up to the first that `{}` can't initialise. Counting ends at max_fields + 1.
-template <class T, std::size_t N = 0>
+template <class T, std::size_t Count = 0>
 consteval std::size_t field_count() {
-    if constexpr (N <= max_fields && takes<T, N + 1>())
-        return field_count<T, N + 1>();
+    if constexpr (Count <= max_fields && takes<T, Count + 1>())
+        return field_count<T, Count + 1>();
     else
-        return N;
+        return Count;
 }
 
-// Is field N of T of a class or union type without a name, and so perhaps an anonymous one?
-template <class T, std::size_t N>
+// Is field `Index` of T of a class or union type without a name, and so perhaps an anonymous one?
+template <class T, std::size_t Index>
 consteval bool is_unnamed_field() {
-    if constexpr (takes<T, N, anything_named<T>>())
+    if constexpr (takes<T, Index, anything_named<T>>())
         return false;
     else
-        return takes<T, N, anything<T>>();  // an array takes neither
+        return takes<T, Index, anything<T>>();  // an array takes neither
 }
 
-template <class T, std::size_t... I>
-consteval bool has_unnamed_fields(std::index_sequence<I...>) {
-    return (is_unnamed_field<T, I>() || ...);
+template <class T, std::size_t... Index>
+consteval bool has_unnamed_fields(std::index_sequence<Index...>) {
+    return (is_unnamed_field<T, Index>() || ...);
 }
 
 // Is it certain that a structured binding of T with `field_count` names is valid?

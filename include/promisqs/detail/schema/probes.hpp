@@ -21,12 +21,12 @@ namespace promisqs::detail {
 /// More fields than this, and the type is opaque. The tables below are written for exactly this number.
 inline constexpr std::size_t max_fields = 64;
 
-// Is U a class or union without a name? A member of such a type may be an anonymous union or struct, whose members a
-// structured binding refuses to see. No trait tells. The compiler's spelling of the type does: "T::<unnamed union>]"
-// from g++, "(anonymous union at f.cpp:7:5)]" from clang. A typedef's name counts as a name.
-template <class U>
+// Is `Other` a class or union without a name? A member of such a type may be an anonymous union or struct, whose
+// members a structured binding refuses to see. No trait tells. The compiler's spelling of the type does: "T::<unnamed
+// union>]" from g++, "(anonymous union at f.cpp:7:5)]" from clang. A typedef's name counts as a name.
+template <class Other>
 consteval bool is_unnamed() {
-    if constexpr (std::is_class_v<U> || std::is_union_v<U>) {
+    if constexpr (std::is_class_v<Other> || std::is_union_v<Other>) {
         const std::string_view spelled = __PRETTY_FUNCTION__;
         return spelled.ends_with(")]") || spelled.ends_with("<unnamed union>]") ||
                spelled.ends_with("<unnamed struct>]") || spelled.ends_with("<unnamed class>]");
@@ -35,40 +35,40 @@ consteval bool is_unnamed() {
     }
 }
 
-template <class U, class T>
-concept other_than = !std::is_same_v<U, T>;
-template <class U, class T>
-concept strict_base_of = other_than<U, T> && std::is_base_of_v<U, T>;
+template <class Other, class T>
+concept other_than = !std::is_same_v<Other, T>;
+template <class Other, class T>
+concept strict_base_of = other_than<Other, T> && std::is_base_of_v<Other, T>;
 
 // Initialises a field of any type but T itself: `T{probe}` would be a copy then. The conversions are never defined. The
 // `const&` is for fields whose type has a constructor template: it makes that the better match, not an ambiguous one.
 template <class T>
 struct anything {
-    template <other_than<T> U>
-    operator U() const&;
+    template <other_than<T> Other>
+    operator Other() const&;
 };
 // Refuses types without a name, but only once it has been chosen for them. Were it no candidate at all, the compiler
 // would assume that braces were left out, and try the probe on the unnamed type's first member.
 template <class T>
 class anything_named {
 public:
-    template <other_than<T> U>
-    requires(!is_unnamed<U>()) operator U() const&;
+    template <other_than<T> Other>
+    requires(!is_unnamed<Other>()) operator Other() const&;
 
 private:
-    template <other_than<T> U>
-    requires(is_unnamed<U>()) operator U() const&;
+    template <other_than<T> Other>
+    requires(is_unnamed<Other>()) operator Other() const&;
 };
 template <class T>
 struct any_base {
-    template <strict_base_of<T> U>
-    operator U() const&;
+    template <strict_base_of<T> Other>
+    operator Other() const&;
 };
 struct any_reference {
-    template <class U>
-    operator U&() const&;
-    template <class U>
-    operator U&&() const&;
+    template <class Other>
+    operator Other&() const&;
+    template <class Other>
+    operator Other&&() const&;
 };
 
 // T as bytes and as fields at once. It is only declared, and its addresses are only used in constant expressions: no
@@ -122,7 +122,7 @@ constexpr bound_fields<std::remove_const_t<Fields>...> list_fields(Fields*... fi
 #define PROMISQS_BEFORE_7(of) PROMISQS_BEFORE_6(of) PROMISQS_8(of, g),
 #define PROMISQS_LIST(of, block, n, s) PROMISQS_BEFORE_##block(of) PROMISQS_##n(of, s)
 #define PROMISQS_BLOCK(row, block, s)                                                        \
-    if constexpr ((N - 1) / 8 == (block)) {                                                  \
+    if constexpr ((Count - 1) / 8 == (block)) {                                              \
         row(block, 1, s) row(block, 2, s) row(block, 3, s) row(block, 4, s)                  \
         row(block, 5, s) row(block, 6, s) row(block, 7, s) row(block, 8, s)                  \
     }
@@ -135,16 +135,16 @@ constexpr bound_fields<std::remove_const_t<Fields>...> list_fields(Fields*... fi
 #define PROMISQS_EMPTY(field) {}
 // clang-format on
 
-// Can T be initialised from N times `{}`, followed by `Last` if there is one?
+// Can T be initialised from `Count` times `{}`, followed by `Last` if there is one?
 #define PROMISQS_ROW(block, n, s)                                                      \
-    if constexpr ((N - 1) % 8 + 1 == (n)) {                                            \
+    if constexpr ((Count - 1) % 8 + 1 == (n)) {                                        \
         return requires { T{PROMISQS_LIST(PROMISQS_EMPTY, block, n, s), Last()...}; }; \
     }
-template <class T, std::size_t N, class... Last>
+template <class T, std::size_t Count, class... Last>
 consteval bool takes() {  // NOLINT(readability-function-size): a table
-    if constexpr (N == 0) {
+    if constexpr (Count == 0) {
         return requires { T{Last()...}; };
-    } else if constexpr (N > max_fields) {
+    } else if constexpr (Count > max_fields) {
         return requires { T{PROMISQS_LIST(PROMISQS_EMPTY, 7, 8, h), {}}; };
     } else {
         PROMISQS_TABLE(PROMISQS_ROW)
@@ -152,18 +152,18 @@ consteval bool takes() {  // NOLINT(readability-function-size): a table
 }
 #undef PROMISQS_ROW
 
-// The first N fields of T, or no_fields: bit-fields, for one, have no address.
+// The first Count fields of T, or no_fields: bit-fields, for one, have no address.
 #define PROMISQS_ROW(block, n, s)                                                              \
-    if constexpr ((N - 1) % 8 + 1 == (n)) {                                                    \
+    if constexpr ((Count - 1) % 8 + 1 == (n)) {                                                \
         auto& [PROMISQS_LIST(PROMISQS_NAME, block, n, s)] = specimen<T>.value;                 \
         if constexpr (requires { list_fields(PROMISQS_LIST(PROMISQS_ADDRESS, block, n, s)); }) \
             return list_fields(PROMISQS_LIST(PROMISQS_ADDRESS, block, n, s));                  \
         else                                                                                   \
             return no_fields{};                                                                \
     }
-template <class T, std::size_t N>
+template <class T, std::size_t Count>
 constexpr auto bind_fields() {  // NOLINT(readability-function-size): a table
-    if constexpr (N == 0) {
+    if constexpr (Count == 0) {
         return bound_fields<>{};
     } else {
         PROMISQS_TABLE(PROMISQS_ROW)
