@@ -6,6 +6,7 @@
 // What can be sent through a queue. Each requirement has a name of its own, which a compiler's message shows.
 
 #include <promisqs/detail/layout.hpp>
+#include <promisqs/detail/schema/addresses.hpp>
 #include <promisqs/detail/schema/describe.hpp>
 
 #include <cstdint>
@@ -14,17 +15,25 @@
 
 namespace promisqs {
 
+/// T is defined, not only declared.
+template <class T>
+concept complete_type = requires {
+    sizeof(T);
+};
+
 /// The bytes of a T are its value: they can be copied to another process. T is neither const nor volatile.
 template <class T>
 concept trivially_copyable = std::is_trivially_copyable_v<T> && std::is_same_v<T, std::remove_cv_t<T>>;
 
-/// A T can be copied and returned. (A C array can't: use `std::array`.)
+/// A T can be copied and returned: its copy constructor is not explicit, and it is no C array (use `std::array`).
 template <class T>
-concept returnable_by_copy = std::is_trivially_copy_constructible_v<T> && !std::is_array_v<T>;
+concept returnable_by_copy =
+    std::is_trivially_copy_constructible_v<T> && std::is_convertible_v<const T&, T> && !std::is_array_v<T>;
 
-/// A T means the same in another process. An address does not: send an index or an offset instead.
+/// A T means the same in another process. An address, a `std::string_view` and a `std::span` do not: send an index, an
+/// offset, or the bytes themselves. A field of an aggregate must not be one, either.
 template <class T>
-concept meaningful_elsewhere = !std::is_pointer_v<T> && !std::is_member_pointer_v<T> && !std::is_null_pointer_v<T>;
+concept meaningful_elsewhere = !detail::is_address<T>;
 
 /// A T is aligned to no more than a page, 4096 bytes.
 template <class T>
@@ -32,8 +41,8 @@ concept aligned_within_a_page = alignof(T) <= detail::layout::max_alignment;
 
 /// What can be sent through a queue.
 template <class T>
-concept queue_element =
-    trivially_copyable<T> && returnable_by_copy<T> && meaningful_elsewhere<T> && aligned_within_a_page<T>;
+concept queue_element = complete_type<T> && trivially_copyable<T> && returnable_by_copy<T> && meaningful_elsewhere<T> &&
+    aligned_within_a_page<T>;
 
 /// Gives a type a name and a version, which are compared in addition to its structure. A type has none by default.
 ///
@@ -48,6 +57,7 @@ template <class T>
 struct schema_name;
 
 /// Specialise as true so that T is not taken apart: only its size and alignment, and its name if given, are compared.
+/// Then it may have fields that are addresses, for the process that wrote them.
 template <class T>
 inline constexpr bool treat_as_opaque = false;
 

@@ -69,6 +69,7 @@ struct queue_access;
 /// \tparam T  any trivially copyable type of 1 byte to megabytes
 template <queue_element T>
 class shmem_queue {
+    static_assert(detail::holds_no_address<T>());
     using stop_token = detail::stop_token;  // std::stop_token, where the standard library has it
     static constexpr bool is_assignable = std::is_trivially_copy_assignable_v<T>;
 

@@ -121,7 +121,7 @@ constexpr field_list<Fields...> find_offsets(const bound_fields<Fields...>& boun
 
 template <class T, std::size_t Count>
 constexpr bool all_found() {
-    for (const std::size_t offset : find_offsets<T>(bind_fields<T, Count>()).offsets)
+    for (const std::size_t offset : find_offsets<T>(bind_fields<T, Count>().addresses).offsets)
         if (offset == no_offset) return false;
     return true;
 }
@@ -137,10 +137,10 @@ consteval auto find_fields() {
         return no_fields{};
     } else {
         constexpr std::size_t count = field_count<T>();
-        if constexpr (std::is_same_v<decltype(bind_fields<T, count>()), no_fields>)
+        if constexpr (std::is_same_v<decltype(bind_fields<T, count>().addresses), no_fields>)
             return no_fields{};
         else if constexpr (locatable<T, count>)
-            return find_offsets<T>(bind_fields<T, count>());
+            return find_offsets<T>(bind_fields<T, count>().addresses);
         else
             return no_fields{};
     }

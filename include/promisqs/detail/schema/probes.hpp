@@ -96,6 +96,16 @@ template <class Field>
 concept describable = !std::is_volatile_v<Field> && !std::is_unbounded_array_v<Field> &&
                       (sizeof(Field) > 0);  // NOLINT(bugprone-sizeof-expression)
 
+// What a structured binding tells: the types of the fields, as they are declared, and their addresses, or no_fields.
+template <class Addresses, class... Declared>
+struct bindings {
+    Addresses addresses;
+};
+template <class... Declared, class Addresses>
+constexpr bindings<Addresses, Declared...> bind(Addresses addresses) {
+    return {addresses};
+}
+
 template <describable... Fields>
 constexpr bound_fields<std::remove_const_t<Fields>...> list_fields(Fields*... fields) {
     return {{fields...}};
@@ -132,6 +142,7 @@ constexpr bound_fields<std::remove_const_t<Fields>...> list_fields(Fields*... fi
     PROMISQS_BLOCK(row, 6, g) PROMISQS_BLOCK(row, 7, h)
 #define PROMISQS_NAME(field) field
 #define PROMISQS_ADDRESS(field) __builtin_addressof(field)
+#define PROMISQS_TYPE(field) decltype(field)
 #define PROMISQS_EMPTY(field) {}
 // clang-format on
 
@@ -152,19 +163,20 @@ consteval bool takes() {  // NOLINT(readability-function-size): a table
 }
 #undef PROMISQS_ROW
 
-// The first Count fields of T, or no_fields: bit-fields, for one, have no address.
+// The first `Count` fields of T. Bit-fields, for one, have no address.
 #define PROMISQS_ROW(block, n, s)                                                              \
     if constexpr ((Count - 1) % 8 + 1 == (n)) {                                                \
         auto& [PROMISQS_LIST(PROMISQS_NAME, block, n, s)] = specimen<T>.value;                 \
         if constexpr (requires { list_fields(PROMISQS_LIST(PROMISQS_ADDRESS, block, n, s)); }) \
-            return list_fields(PROMISQS_LIST(PROMISQS_ADDRESS, block, n, s));                  \
+            return bind<PROMISQS_LIST(PROMISQS_TYPE, block, n, s)>(                            \
+                list_fields(PROMISQS_LIST(PROMISQS_ADDRESS, block, n, s)));                    \
         else                                                                                   \
-            return no_fields{};                                                                \
+            return bind<PROMISQS_LIST(PROMISQS_TYPE, block, n, s)>(no_fields{});               \
     }
 template <class T, std::size_t Count>
 constexpr auto bind_fields() {  // NOLINT(readability-function-size): a table
     if constexpr (Count == 0) {
-        return bound_fields<>{};
+        return bind<>(bound_fields<>{});
     } else {
         PROMISQS_TABLE(PROMISQS_ROW)
     }
@@ -172,6 +184,7 @@ constexpr auto bind_fields() {  // NOLINT(readability-function-size): a table
 #undef PROMISQS_ROW
 
 #undef PROMISQS_EMPTY
+#undef PROMISQS_TYPE
 #undef PROMISQS_ADDRESS
 #undef PROMISQS_NAME
 #undef PROMISQS_TABLE
