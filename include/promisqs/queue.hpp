@@ -516,9 +516,9 @@ public:
     void on_dropped(std::function<void(const T&)> callable) {
         if (!callable) return impl_.on_dropped(nullptr);
         impl_.on_dropped([call = std::move(callable)](const void* bytes) {
-            storage copy;
-            detail::copy_bytes<T>(copy.bytes, bytes);
-            call(copy.value);
+            detail::scratch_message<T> copy;
+            detail::copy_bytes<T>(copy.bytes(), bytes);
+            call(copy.value());
         });
     }
 
@@ -535,15 +535,15 @@ public:
     ///
     /// \return          the message, or nothing: the queue was empty
     /// \throws queue_error  `corrupt`; `in_callable`, where the calling thread's own callable holds the position. Also
-    ///                  what the callable of `on_dropped` throws
+    ///                  what the callable of `on_dropped` throws; `std::bad_alloc`, for a T of 4096 bytes or more
     /// \par Blocks
     ///   as `pop`
     /// \par If killed
     ///   nothing changes
     [[nodiscard]] std::optional<T> peek() const {
-        storage copy;
-        if (!impl_.peek(copy.bytes)) return std::nullopt;
-        return copy.value;
+        detail::scratch_message<T> copy;
+        if (!impl_.peek(copy.bytes())) return std::nullopt;
+        return copy.value();
     }
 
     /// Makes one attempt to copy the oldest message.
@@ -551,15 +551,16 @@ public:
     /// \param out       is assigned the message's bytes when the answer is `ok`, else left alone
     /// \return          `ok`, `empty`, `closed`, or `would_block`: another participant is in the middle of an operation
     ///                  on the same position
-    /// \throws queue_error  `corrupt`
+    /// \throws queue_error  `corrupt`. Also `std::bad_alloc`, for a T of 4096 bytes or more, which is not copied on the
+    ///                  stack
     /// \par Blocks
     ///   never
     /// \par If killed
     ///   nothing changes
     status try_peek(T& out) const requires is_assignable {
-        storage copy;
-        const status result = impl_.try_peek(copy.bytes);
-        if (result == status::ok) detail::copy_bytes<T>(std::addressof(out), copy.bytes);
+        detail::scratch_message<T> copy;
+        const status result = impl_.try_peek(copy.bytes());
+        if (result == status::ok) detail::copy_bytes<T>(std::addressof(out), copy.bytes());
         return result;
     }
 
@@ -585,7 +586,6 @@ public:
 
 private:
     using impl = detail::queue_impl<T>;
-    using storage = typename impl::storage;
 
     explicit shmem_queue(detail::queue_base joined) noexcept : impl_(std::move(joined)) {}
 
@@ -595,6 +595,10 @@ private:
         return {sizeof(T), alignof(T), schema_of<T>};
     }
 
+    bool pop_into(void* room) {
+        const detail::pop_one<T> op{room};
+        return impl_.quick(op) || impl_.until_settled(op);
+    }
     [[nodiscard]] std::optional<T> pop_until(std::uint64_t deadline, const stop_token& stop) {
         detail::claim made{};
         if (impl_.quick(detail::claim_for_pop{made})) [[likely]]
@@ -660,6 +664,7 @@ private:
     }
 
     friend struct detail::queue_access;
+    friend class detail::held_message<T>;
     impl impl_;
 };
 
@@ -673,7 +678,7 @@ struct detail::queue_access {
 
 /// Takes message after message out of a queue, until it finds the queue empty. An input iterator, which pops when it is
 /// looked at, and not before: what was not looked at stays in the queue. It can be moved, not copied, as a message can
-/// be taken only once.
+/// be taken only once. A message of 4096 bytes or more is in memory that the iterator allocates, before it pops.
 template <queue_element T>
 class shmem_queue<T>::iterator {
 public:
@@ -682,18 +687,11 @@ public:
     using difference_type = std::ptrdiff_t;
 
     explicit iterator(shmem_queue& source) noexcept : queue_(&source) {}
-    iterator(iterator&&) noexcept = default;
-    iterator& operator=(iterator&& other) noexcept {
-        queue_ = other.queue_;
-        message_.reset();  // assigning would ask T to be assignable
-        if (other.message_) message_.emplace(*other.message_);
-        return *this;
-    }
 
     /// \pre  it is not at the end
     [[nodiscard]] const T& operator*() const {
         take();
-        return *message_;
+        return message_.value();
     }
     [[nodiscard]] const T* operator->() const { return std::addressof(**this); }
     /// Goes on behind the message that it is at, which is then gone, looked at or not.
@@ -711,13 +709,11 @@ public:
 
 private:
     void take() const {
-        if (message_) return;
-        // Made in its place: an assignment would copy it once more, and ask T to be assignable.
-        ::new (static_cast<void*>(std::addressof(message_))) std::optional<T>(queue_->pop());
+        if (!message_.has_value()) message_.pop_from(*queue_);
     }
 
     shmem_queue* queue_;
-    mutable std::optional<T> message_;
+    mutable detail::held_message<T> message_;
 };
 
 }  // namespace promisqs

@@ -7,6 +7,7 @@
 #include <promisqs/detail/layout.hpp>
 #include <promisqs/detail/protocol/ring.hpp>
 #include <promisqs/detail/protocol/slots.hpp>
+#include <promisqs/detail/queue/held_message.hpp>
 #include <promisqs/detail/queue/operations.hpp>
 #include <promisqs/detail/queue/queue_base.hpp>
 #include <promisqs/detail/queue/reentrancy.hpp>
@@ -27,16 +28,9 @@ class queue_impl : public queue_base {
         static_stride<layout::slot_stride(sizeof(T), alignof(T)), layout::payload_offset(sizeof(T), alignof(T))>;
 
 public:
-    /// Room for a message that need not have a default constructor. It is not cleared, which would take as long as a
-    /// copy.
-    union storage {
-        storage() noexcept {}
-        alignas(T) std::byte bytes[sizeof(T)];
-        T value;
-    };
     /// A message, if `done`. A small one is returned in registers.
     struct taken {
-        storage message;
+        message_storage<T> message;
         bool done = false;
     };
 
