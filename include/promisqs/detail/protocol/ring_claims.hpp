@@ -200,8 +200,8 @@ protected:
 private:
     // Claims tickets whose slots were free.
     template <class Participant>
-    [[gnu::always_inline]] bool announce_and_advance_tail(const Memory& memory, Participant& self,
-                                                              std::uint64_t ticket, std::uint64_t after) const {
+    [[gnu::always_inline]] bool announce_and_advance_tail(const Memory& memory, Participant& self, std::uint64_t ticket,
+                                                          std::uint64_t after) const {
         // [P2] release, pairs with [R4] and [Q3]: a recovery that reads this ticket here sees that our previous push is
         // published. Relaxed would let a recovery find that push's slot free and nobody's, and make a tombstone of it.
         self.push_intent.store(ticket, std::memory_order_release);
@@ -214,8 +214,7 @@ private:
         return false;
     }
 
-    [[gnu::always_inline]] bool advance_tail(const Memory& memory, std::uint64_t ticket,
-                                                 std::uint64_t after) const {
+    [[gnu::always_inline]] bool advance_tail(const Memory& memory, std::uint64_t ticket, std::uint64_t after) const {
         if (roles_.producer) {
             // [Q1] light barrier, pairs with [Q2]: a closer sets the bit in `tail`, has a heavy barrier, and looks at
             // our intent. So either our look below sees the bit, or the closer sees our intent, and knows that our
@@ -236,8 +235,7 @@ private:
                                                      std::memory_order_relaxed);
     }
 
-    [[gnu::always_inline]] bool advance_head(const Memory& memory, std::uint64_t ticket,
-                                                 std::uint64_t after) const {
+    [[gnu::always_inline]] bool advance_head(const Memory& memory, std::uint64_t ticket, std::uint64_t after) const {
         if (roles_.consumer) {
             // [C12] release, as [C2].
             memory.head().store(after, std::memory_order_release);
