@@ -9,7 +9,11 @@
 
 #include <promisqs/queue.hpp>
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <new>
 #include <optional>
 #include <vector>
 
@@ -21,6 +25,20 @@ using promisqs_test::recovers;
 using promisqs_test::refusal;
 using promisqs_test::scoped_name;
 using queue = promisqs_test::number_queue;
+
+namespace {
+thread_local bool out_of_memory = false;
+}
+
+// What copies of dropped messages are allocated by.
+void* operator new(std::size_t size, std::align_val_t alignment) {
+    const auto unit = static_cast<std::size_t>(alignment);
+    void* memory = out_of_memory ? nullptr : std::aligned_alloc(unit, (size + unit - 1) / unit * unit);
+    if (memory == nullptr) throw std::bad_alloc();
+    return memory;
+}
+void operator delete(void* memory, std::align_val_t /*alignment*/) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t /*size*/, std::align_val_t /*alignment*/) noexcept { std::free(memory); }
 
 TEST_CASE("by default the third death drops a message; two do not") {
     const scoped_name name("death-default");
@@ -143,6 +161,55 @@ TEST_CASE("an exception of the callable for dropped messages comes out of recove
     CHECK(q.stats().dropped == 1);
     recovers(q, {});
     has_full_capacity(q);
+}
+
+TEST_CASE("a message that is to be dropped stays in the queue as long as there is no memory for its copy") {
+    const scoped_name name("poison-memory");
+    auto q = queue::create(name, 1, {.max_deaths = 1});
+    std::vector<std::uint64_t> dropped;
+    q.on_dropped([&](const std::uint64_t& message) { dropped.push_back(message); });
+    REQUIRE(q.push(13));
+    dies_popping(q);
+
+    out_of_memory = true;
+    recovers(q, {.left = 1});
+    CHECK(q.try_push(14) == promisqs::status::would_block);
+    out_of_memory = false;
+
+    SECTION("and is handed over once there is") {
+        recovers(q, {.removed = 1, .dropped = 1});
+        CHECK(dropped == std::vector<std::uint64_t>{13});
+    }
+    SECTION("and keeps no other process from dropping it") {
+        auto other = queue::open(name);
+        recovers(other, {.removed = 1, .dropped = 1});
+        CHECK(dropped.empty());
+    }
+    has_full_capacity(q);
+}
+
+TEST_CASE("messages are handed over in the order in which they were dropped, and may be larger than a stack") {
+    struct large {
+        std::uint64_t number;
+        std::array<std::uint8_t, 16U << 20> bytes;
+    };
+    const scoped_name name("poison-large");
+    auto q = promisqs::shmem_queue<large>::create(name, 2, {.max_deaths = 1});
+    std::vector<std::uint64_t> dropped;
+    q.on_dropped([&](const large& message) { dropped.push_back(message.number + message.bytes.back()); });
+    for (std::uint64_t number : {100U, 200U}) {
+        REQUIRE(q.push_with([&](large& message) { message.number = number, message.bytes.back() = 7; }));
+    }
+    for (int deaths = 0; deaths < 2; ++deaths) {
+        promisqs_test::wait_for(promisqs_test::forked([&] {
+            q.pop_with([](const large&) { promisqs_test::kill_itself(); });
+            return 77;
+        }));
+    }
+
+    CHECK(q.recover().messages_dropped == 2);
+
+    CHECK(dropped == std::vector<std::uint64_t>{107, 207});
 }
 
 TEST_CASE("opening a queue drops nothing: there has been no time to set a callable") {

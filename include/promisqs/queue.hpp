@@ -515,11 +515,7 @@ public:
     ///   before it has returned: the message is gone
     void on_dropped(std::function<void(const T&)> callable) {
         if (!callable) return impl_.on_dropped(nullptr);
-        impl_.on_dropped([call = std::move(callable)](const void* bytes) {
-            detail::scratch_message<T> copy;
-            detail::copy_bytes<T>(copy.bytes(), bytes);
-            call(copy.value());
-        });
+        impl_.on_dropped([call = std::move(callable)](const void* copy) { call(*static_cast<const T*>(copy)); });
     }
 
     /// Says what can be said about the queue and its users at the moment, while they go on. It writes down, in the

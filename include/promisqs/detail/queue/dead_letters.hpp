@@ -6,20 +6,38 @@
 
 #include <cstddef>
 #include <functional>
+#include <list>
 #include <memory>
-#include <string>
+#include <new>
 #include <utility>
-#include <vector>
 
 namespace promisqs::detail {
 
 /// The poison messages that this process has dropped from a queue. Copies of them wait for the user's handler; without
 /// one, none are kept.
 class dead_letters {
+    // The bytes of one message.
+    class letter {
+    public:
+        letter(std::size_t size, std::size_t alignment)
+            : alignment_{alignment}, bytes_(::operator new(size, alignment_)) {}
+        letter(const letter&) = delete;
+        letter& operator=(const letter&) = delete;
+        ~letter() { ::operator delete(bytes_, alignment_); }
+
+        [[nodiscard]] void* bytes() const noexcept { return bytes_; }
+
+    private:
+        std::align_val_t alignment_;
+        void* bytes_;
+    };
+
 public:
+    /// Is given an element, aligned as its type wants.
     using handler = std::function<void(const void*)>;
 
-    explicit dead_letters(std::size_t element_size) noexcept : element_size_(element_size) {}
+    dead_letters(std::size_t element_size, std::size_t element_alignment) noexcept
+        : element_size_(element_size), element_alignment_(element_alignment) {}
 
     void set(handler chosen) {
         auto shared = chosen ? std::make_shared<const handler>(std::move(chosen)) : nullptr;
@@ -34,46 +52,55 @@ public:
         slot(dead_letters& letters, bool may_drop) noexcept : letters_(letters), may_drop_(may_drop) {}
 
         /// Copies a message that others may still be overwriting. A later compare-exchange tells whether the copy is
-        /// valid. What can fail fails here. False: the message is to stay in the queue.
-        [[nodiscard, gnu::cold]] bool stage(const void* message) {
-            const os::process_lock lock;
-            if (!may_drop_ || letters_.handler_ == nullptr) return may_drop_;
-            letters_.waiting_.reserve(letters_.waiting_.size() + 1);
-            copy_.resize(letters_.element_size_);
-            copy_while_shared(copy_.data(), message, letters_.element_size_);
+        /// valid. What can fail fails here. False: the message is to stay in the queue, also for want of memory.
+        [[nodiscard]] bool stage(const void* message) noexcept {
+            copy_.clear();
+            if (!may_drop_ || !letters_.has_handler()) return may_drop_;
+            try {
+                copy_.emplace_back(letters_.element_size_, letters_.element_alignment_);
+            } catch (const std::bad_alloc&) {
+                return false;
+            }
+            copy_while_shared(copy_.back().bytes(), message, letters_.element_size_);
             return true;
         }
         /// Keeps the copy: the message is gone from the queue.
-        [[gnu::cold]] void commit() {
+        void commit() noexcept {
             const os::process_lock lock;
-            if (!copy_.empty()) letters_.waiting_.push_back(std::move(copy_));
+            letters_.waiting_.splice(letters_.waiting_.end(), copy_);
         }
 
     private:
         dead_letters& letters_;
         bool may_drop_;
-        std::string copy_;
+        std::list<letter> copy_;  // one, or none
     };
 
-    /// Hands the waiting messages to the handler.
+    /// Hands the waiting messages to the handler, the oldest first.
     ///
     /// \throws  what the handler throws; the other messages wait for the next call
-    [[gnu::cold]] void deliver() {
+    void deliver() {
         for (;;) {
+            std::list<letter> message;
             os::process_lock lock;
             if (waiting_.empty()) return;
-            const auto message = std::move(waiting_.back());
-            waiting_.pop_back();
+            message.splice(message.end(), waiting_, waiting_.begin());
             const auto chosen = handler_;
             lock.unlock();
-            if (chosen != nullptr) (*chosen)(message.data());
+            if (chosen != nullptr) (*chosen)(message.back().bytes());
         }
     }
 
 private:
+    [[nodiscard]] bool has_handler() const noexcept {
+        const os::process_lock lock;
+        return handler_ != nullptr;
+    }
+
     std::size_t element_size_;
+    std::size_t element_alignment_;
     std::shared_ptr<const handler> handler_;
-    std::vector<std::string> waiting_;  // of bytes
+    std::list<letter> waiting_;
 };
 
 }  // namespace promisqs::detail

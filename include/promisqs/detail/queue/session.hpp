@@ -54,7 +54,7 @@ public:
           ring_(ring_of(object(), header(), !has_heavy_barriers_)),
           entries_(object(), table_),
           closer_(ring_, table_, object().file()),
-          dropped_(header().element_size),
+          dropped_(header().element_size, header().plan.payload_offset),
           schedules_{recovery_schedule(ring_.memory().look_due(role::producer)),
                      recovery_schedule(ring_.memory().look_due(role::consumer))} {}
 
