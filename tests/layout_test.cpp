@@ -117,6 +117,7 @@ TEST_CASE("counters, intents, stamps and elements are where the documents say") 
     CHECK(bytes.u32(1156) == static_cast<std::uint32_t>(::getpid()));
     CHECK(bytes.u32(1160) == promisqs::detail::os::thread_id());
     CHECK(bytes.u64(1168) >= bytes.u64(120));
+    CHECK(bytes.u64(1176) != 0);         // the number of this process
     CHECK(bytes.u64(1152 + 32) == lap);  // its last push ticket
     CHECK(bytes.u64(1152 + 40) == 1);
     CHECK(bytes.u64(1152 + 48) == 0);  // its last pop ticket

@@ -6,9 +6,13 @@
 #include "support/plain_memory.hpp"
 
 #include <promisqs/detail/protocol/recovery.hpp>
+#include <promisqs/detail/queue/recovery_workspace.hpp>
 
-#include <array>
+#include <algorithm>
 #include <cstdint>
+#include <deque>
+#include <numeric>
+#include <random>
 #include <set>
 #include <vector>
 
@@ -16,22 +20,39 @@ using promisqs::recovery_report;
 using promisqs::detail::claim;
 using promisqs::detail::delivery_state;
 using promisqs::detail::outcome;
+using promisqs::detail::recovery_extent;
 using promisqs::detail::slot_state;
 using promisqs_test::number_ring;
 using promisqs_test::participant;
+using promisqs_test::word;
 
 namespace {
 
-/// Three participants, some of them dead.
+/// Participants, some of them dead.
 struct participants {
-    std::array<participant, 3> entries;
-    std::set<std::uint32_t> dead;
+    explicit participants(std::uint32_t count) : entries(count), processes(count), tests(count) {}
 
-    [[nodiscard]] static std::uint32_t count() { return 3; }
+    std::deque<participant> entries;
+    std::vector<std::uint64_t> processes;  // what they say of them
+    std::set<std::uint32_t> dead;
+    mutable std::vector<int> tests;  // of their locks
+
+    [[nodiscard]] std::uint32_t count() const { return static_cast<std::uint32_t>(entries.size()); }
     participant& operator[](std::uint32_t i) const { return const_cast<participant&>(entries.at(i)); }
-    [[nodiscard]] bool try_lock(std::uint32_t i) const { return dead.contains(i); }
+    [[nodiscard]] std::uint64_t process_of(const participant& entry) const {
+        for (std::uint32_t i = 0; i < count(); ++i) {
+            if (&entries[i] == &entry) return processes[i];
+        }
+        return 0;
+    }
+    [[nodiscard]] bool try_lock(std::uint32_t i) const {
+        ++tests.at(i);
+        return dead.contains(i);
+    }
     static void unlock(std::uint32_t /*i*/) {}
     static void give_up_roles(std::uint32_t /*i*/) {}
+
+    [[nodiscard]] int all_tests() const { return std::accumulate(tests.begin(), tests.end(), 0); }
 };
 
 struct letters {
@@ -47,11 +68,13 @@ struct letters {
 };
 
 struct scene {
-    explicit scene(std::uint64_t capacity) : ring(capacity) {}
+    explicit scene(std::uint64_t capacity, std::uint32_t count = 3)
+        : ring(capacity), table(count), workspace(count, capacity) {}
 
-    recovery_report recover(std::uint64_t max_deaths = 3) {
-        return promisqs::detail::recovery(ring.ring, table, table, dropped, max_deaths)
-            .run(static_cast<participant*>(nullptr));
+    recovery_report recover(std::uint64_t max_deaths = 3, const recovery_extent& extent = recovery_extent::full()) {
+        return promisqs::detail::recovery(ring.ring, table, table, dropped, max_deaths, workspace.notes(), extent,
+                                          nullptr)
+            .run();
     }
     /// Participant i claims a push, or a pop, and dies.
     claim dies_pushing(std::uint32_t i) {
@@ -103,9 +126,21 @@ struct scene {
         return 0;
     }
 
+    /// Plants an entry of a dead participant that had claimed as a batch does.
+    void has_died_pushing(std::uint32_t i, std::uint64_t first, std::uint64_t count) {
+        table[i].push_intent = first;
+        table[i].push_count = count;
+        table.dead.insert(i);
+    }
+    /// Moves a counter on, as claims do.
+    void advance(word& counter, std::uint64_t tickets) const {
+        for (std::uint64_t i = 0; i < tickets; ++i) counter.value = ring.tickets.next(counter.value);
+    }
+
     number_ring<> ring;
     participants table;
     letters dropped;
+    promisqs::detail::recovery_workspace workspace;
 };
 
 std::uint64_t small_capacity() { return GENERATE(1U, 2U, 3U, 8U); }
@@ -335,6 +370,178 @@ TEST_CASE("so is one behind a tombstone, at which a peek is stuck") {
     CHECK(out == 3);
     CHECK(s.pops() == 3);
     s.has_full_capacity();
+}
+
+TEST_CASE("the tickets of all the dead are looked at together, and each lock is tested once") {
+    scene s(64, 200);
+    for (std::uint32_t i = 0; i < 150; ++i) s.has_died_pushing(i, i % 50, 1);  // rivals, and their batches
+    for (std::uint32_t i = 150; i < 170; ++i) s.has_died_pushing(i, 50, 14);
+    s.advance(s.ring.shared.tail, 64);
+
+    const auto report = s.recover();
+
+    CHECK(report.participants_removed == 170);
+    CHECK(report.tombstones == 64);
+    CHECK(s.table.all_tests() == 200);
+    CHECK(*std::max_element(s.table.tests.begin(), s.table.tests.end()) == 1);
+    s.has_full_capacity();
+}
+
+TEST_CASE("of a dead participant's batch, what a living one may own is left alone, and the rest is recovered") {
+    scene s(8, 4);
+    s.has_died_pushing(1, 0, 8);
+    s.table[2].push_intent = 2;
+    s.table[2].push_count = 2;
+    s.table[3].push_intent = 7;
+    s.advance(s.ring.shared.tail, 8);
+
+    const auto report = s.recover();
+
+    CHECK(report.tombstones == 5);
+    CHECK(report.postponed == 1);
+    CHECK(report.participants_removed == 0);
+    for (const std::uint64_t owned : {2U, 3U, 7U}) CHECK(s.ring.ring.stamp_of(owned).value == 0);
+    s.table.dead = {1, 2, 3};
+    CHECK(s.recover().participants_removed == 3);
+    s.has_full_capacity();
+}
+
+TEST_CASE("a participant that claims what a dead one had announced, after the counters were read, is not robbed") {
+    scene s(4);
+    s.has_died_pushing(1, 1, 1);
+    s.advance(s.ring.shared.tail, 1);
+    s.table[2].push_intent = 0;
+    s.ring.shared.head.before_load = [&] {  // the tail has been read
+        s.ring.ring.stamp_of(0).value = static_cast<std::uint64_t>(slot_state::full);
+        s.table[2].push_intent = 1;
+        s.advance(s.ring.shared.tail, 1);
+    };
+
+    CHECK(s.recover().tombstones == 0);
+    CHECK(s.ring.ring.stamp_of(1).value == 0);
+}
+
+TEST_CASE("an owner that goes on after the stamp was read has changed it, and loses nothing") {
+    scene s(4);
+    const claim made = s.dies_pushing(1);
+    *static_cast<std::uint64_t*>(s.ring.ring.payload(made)) = 41;
+    s.ring.ring.stamp_of(made.ticket).before_exchange = [&] { s.ring.ring.publish(made); };
+
+    CHECK(s.recover().tombstones == 0);
+
+    CHECK(s.pops() == 41);
+}
+
+TEST_CASE("a piece of a recovery tests a bounded number of locks, and the next piece goes on") {
+    scene s(8, 1000);
+    s.advance(s.ring.shared.tail, 8);
+    // All seem to be in the middle of a batch; the last one is dead.
+    for (std::uint32_t i = 0; i < 1000; ++i) s.table[i].push_count = 2;
+    for (std::uint32_t i = 0; i < 1000; ++i) s.table[i].push_intent = 6;
+    s.has_died_pushing(999, 0, 6);
+
+    int pieces = 0;
+    for (; s.table[999].occupied != 0 && pieces < 100; ++pieces) {
+        s.table.tests.assign(1000, 0);
+        static_cast<void>(s.recover(3, recovery_extent::piece()));
+        REQUIRE(s.table.all_tests() <= 200);
+    }
+
+    CHECK(pieces <= 20);
+    CHECK(s.ring.ring.stamp_of(5).value == static_cast<std::uint64_t>(slot_state::tombstone));
+    CHECK(s.ring.ring.stamp_of(6).value == 0);
+}
+
+TEST_CASE("idle entries of the dead are removed in pieces, too") {
+    scene s(8, 1000);
+    for (std::uint32_t i = 900; i < 1000; ++i) s.table.dead.insert(i);
+
+    std::uint32_t removed = 0;
+    int pieces = 0;
+    for (; removed < 100 && pieces < 1000; ++pieces) {
+        s.table.tests.assign(1000, 0);
+        removed += s.recover(3, recovery_extent::piece()).participants_removed;
+        REQUIRE(s.table.all_tests() <= 20);
+    }
+
+    CHECK(removed == 100);
+}
+
+TEST_CASE("however many have died at one ticket, pieces of a recovery come to an end with it") {
+    scene s(4, 3000);
+    s.advance(s.ring.shared.tail, 1);
+    for (std::uint32_t i = 1; i < 3000; ++i) s.has_died_pushing(i, 0, 1);
+
+    int pieces = 0;
+    for (; s.ring.ring.stamp_of(0).value == 0 && pieces < 100; ++pieces) {
+        static_cast<void>(s.recover(3, recovery_extent::piece()));
+    }
+
+    CHECK(pieces < 10);
+}
+
+TEST_CASE("idle participants of a process that is known to live are taken for alive, others are tested") {
+    scene s(4, 100);
+    for (std::uint32_t i = 0; i < 50; ++i) s.table.processes[i] = 11 + i % 2;
+    for (std::uint32_t i = 98; i < 100; ++i) s.table.dead.insert(i);
+    s.table.dead.insert(7);  // which can't be, or something else has written its number
+
+    CHECK(s.recover().participants_removed == 2);
+    CHECK(s.table.all_tests() == 2 + 50);
+    SECTION("not where an entry is wanted") {
+        CHECK(s.recover(3, recovery_extent::strict()).participants_removed == 1);
+    }
+    SECTION("nor where its ticket may hold up others") {
+        s.advance(s.ring.shared.tail, 1);
+        s.table[7].push_intent = 0;
+        CHECK(s.recover().participants_removed == 1);
+    }
+}
+
+TEST_CASE("a lap of several windows is recovered, window by window, at once or in pieces") {
+    constexpr std::uint64_t window = 65536;
+    scene s(5 * window, 8);
+    s.advance(s.ring.shared.tail, 5 * window);
+    s.has_died_pushing(1, 0, window);
+    s.has_died_pushing(2, window, 1);
+    s.has_died_pushing(3, 3 * window - 2, 2 * window);
+    s.has_died_pushing(4, 5 * window - 1, 1);
+    const bool at_once = GENERATE(true, false);
+
+    std::uint64_t tombstones = 0;
+    for (int pieces = 0; pieces < (at_once ? 1 : 10); ++pieces) {
+        tombstones += s.recover(3, at_once ? recovery_extent::full() : recovery_extent::piece()).tombstones;
+    }
+
+    CHECK(tombstones == 3 * window + 2);
+    CHECK(s.recover().postponed == 0);
+    for (const std::uint32_t i : {1U, 2U, 3U, 4U}) CHECK(s.table[i].occupied == 0);
+}
+
+TEST_CASE("recovery of words that no participant writes touches only slots of the ring, and comes to an end") {
+    const std::uint64_t capacity = GENERATE(1U, 3U, 64U, 100U, 1024U);
+    scene s(capacity, 64);
+    std::minstd_rand random(static_cast<unsigned>(capacity));
+    const auto any = [&] { return std::uint64_t{random()} << 40 ^ std::uint64_t{random()} << 20 ^ random(); };
+    const auto near = [&] { return s.ring.tickets.next_lap(any() % 1024) - any() % 3; };
+    for (int times = 0; times < 200; ++times) {
+        const auto number = [&] { return random() % 3 == 0 ? any() : near(); };
+        s.ring.shared.tail.value = number();
+        s.ring.shared.head.value = number();
+        for (auto& slot : s.ring.shared.slots) slot.stamp.value = near() + any() % 256;
+        s.table.dead.clear();
+        for (std::uint32_t i = 0; i < s.table.count(); ++i) {
+            s.table[i].occupied = random() % 4 != 0 ? 1 : 0;
+            s.table[i].push_intent = number();
+            s.table[i].push_count = number();
+            s.table[i].pop_intent = number();
+            s.table[i].pop_count = number();
+            if (random() % 2 == 0) s.table.dead.insert(i);
+        }
+        s.table.tests.assign(s.table.count(), 0);
+        static_cast<void>(s.recover(3, times % 2 == 0 ? recovery_extent::full() : recovery_extent::piece()));
+        REQUIRE(*std::max_element(s.table.tests.begin(), s.table.tests.end()) <= 1);
+    }
 }
 
 TEST_CASE("intents that are no tickets harm nobody") {

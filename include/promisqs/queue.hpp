@@ -494,13 +494,15 @@ public:
     [[nodiscard]] bool is_closed() const noexcept { return impl_.is_closed(); }
 
     /// Recovers what participants have left that died in the middle of an operation. Nobody needs to call this: a push
-    /// or pop that is stuck behind the dead does the same; so does one that finds the queue empty, every 20 ms; so does
-    /// `open`. A participant that is alive is never touched, however long it has been stopped.
+    /// or pop that is stuck behind the dead does the same, in pieces that take little time; so does one that finds the
+    /// queue empty, every 20 ms. `open` does all of it. A participant that is alive is never touched, however long it
+    /// has been stopped.
     ///
     /// \return          what was found
     /// \throws queue_error  `system_failure`. Also what the callable of `on_dropped` throws
     /// \par Blocks
-    ///   never; makes one or two system calls for each participant
+    ///   never; makes a system call or two for each participant that is dead or in the middle of an operation, and for
+    ///   each process
     /// \par If killed
     ///   the next recovery goes on
     recovery_report recover() { return impl_.recover(); }
@@ -510,7 +512,8 @@ public:
     ///
     /// \param callable  is called, with a copy, by a thread that finds this out in a push, pop, peek or `recover`
     ///                  through this handle or a copy of it. It may use the queue. Other handles, and processes, have
-    ///                  their own. Where none is set, the message is dropped silently, and counted (`stats`)
+    ///                  their own. Where none is set, the message is dropped silently, and counted (`stats`).
+    ///                  While there is no memory for the copy, the message stays in the queue
     /// \par If killed
     ///   before it has returned: the message is gone
     void on_dropped(std::function<void(const T&)> callable) {

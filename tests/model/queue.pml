@@ -128,7 +128,7 @@ inline count_irregularity() { STEP(irregular_count++) }
 // How many tickets to claim, from `t` on: a second one, too, if its slot is in that state and there is use for it. The
 // count is stored before the claim.
 #ifdef BATCHES
-#define forget_batch() size = 1; first = 0
+#define forget_batch() size = 1
 #define store_count(counts) if :: size == 2 -> STEP(counts[self] = 2) :: else fi
 #define count_is_one_again(counts) if :: size == 2 -> STEP(counts[self] = 1) :: else fi
 #ifdef MUTANT_COUNT_AFTER_CLAIM
@@ -388,46 +388,27 @@ inline pop() {
 
 // ---- recovery ----
 
-// Whether a living participant may own the ticket `t`; the entry `i` is known to be dead.
+// Whether the intents of an entry cover a ticket.
 #ifdef BATCHES
+#define covers(from, count, ticket) ((from) != NONE && (from) <= (ticket) && (ticket) - (from) < (count))
+#define covered(intents, counts, entry, ticket) covers(intents[entry], counts[entry], ticket)
 #ifdef MUTANT_COUNT_IGNORED
-#define look_at_intent(intents, counts) STEP(owned = (occupied[k] && intents[k] == t))
+#define read_intent(intents, counts) STEP(first = (occupied[k] -> intents[k] : NONE)); many = 1
 #else
-#define look_at_intent(intents, counts) \
-    STEP(first = intents[k]; owned = (occupied[k] && first != NONE && first <= t)); \
-    if :: owned -> STEP(owned = (t - first < counts[k])) :: else fi
+#define read_intent(intents, counts) \
+    STEP(first = (occupied[k] -> intents[k] : NONE)); \
+    if :: first != NONE -> STEP(many = counts[k]) :: else fi
 #endif
 #else
-#define look_at_intent(intents, counts) STEP(owned = (occupied[k] && intents[k] == t))
+#define covers(from, count, ticket) ((from) == (ticket))
+#define covered(intents, counts, entry, ticket) (intents[entry] == (ticket))
+#define read_intent(intents, counts) STEP(first = (occupied[k] -> intents[k] : NONE))
 #endif
-
-#define find_owner(intents, counts) \
-    owned = false; \
-    k = 0; \
-    do \
-    :: k < ENTRIES && !owned -> \
-        if \
-        :: k != self && k != i -> \
-            look_at_intent(intents, counts); \
-            if :: owned -> STEP(owned = alive[k]) :: else fi \
-        :: else \
-        fi; \
-        k++ \
-    :: else -> break \
-    od; \
-    k = 0
 
 #ifdef MUTANT_ALIVE_IGNORED
-#define look_after(intents, counts) owned = false
-#define look_before(intents, counts) skip
+#define is_owned(owned, ticket) false
 #else
-#ifdef MUTANT_INTENTS_FIRST
-#define look_after(intents, counts) skip
-#define look_before(intents, counts) find_owner(intents, counts)
-#else
-#define look_after(intents, counts) find_owner(intents, counts)
-#define look_before(intents, counts) skip
-#endif
+#define is_owned(owned, ticket) (owned[(ticket) % CAP] == (ticket))
 #endif
 
 #ifdef MUTANT_STAMP_READ_TWICE
@@ -436,75 +417,226 @@ inline pop() {
 #define read_again() skip
 #endif
 
-inline recover_push() {
-    look_before(push_intent, push_count);
-    STEP(s = stamp[t % CAP]);
-    if
-#ifndef MUTANT_NOT_COUNTED_AGAIN
-    :: s == make_stamp(t, TOMBSTONE) -> count_irregularity()
-#endif
-    :: s == make_stamp(t, FREE) ->
-        STEP(won = (tail > t));
+// The tickets of the last lap before the tail that was read.
+#define oldest (at_tail >= CAP -> at_tail - CAP : 0)
+#define is_push(ticket) (seen[(ticket) % CAP] == make_stamp(ticket, FREE))
+#define is_pop(ticket) (seen[(ticket) % CAP] != NONE && !is_push(ticket))
+
+inline find_dead() {
+    i = 0;
+    do
+    :: i < ENTRIES ->
         if
-        :: won ->
-            look_after(push_intent, push_count);
-            if
-            :: !owned ->
-                read_again();
-                STEP(won = (stamp[t % CAP] == s); if :: won -> write_stamp(t, make_stamp(t, TOMBSTONE)) :: else fi);
-                if :: won -> count_irregularity() :: else fi
-            :: else -> resolved = false
-            fi
+        :: i != self ->
+            STEP(dead_one[i] = (occupied[i] && !alive[i]))
+#ifdef MUTANT_REMOVED_EARLY
+            ;
+            if :: dead_one[i] -> STEP(occupied[i] = false) :: else fi
+#endif
         :: else
-        fi
-    :: else
-    fi;
-    atomic { owned = false; won = false; s = 0 }
+        fi;
+        i++
+    :: else -> break
+    od;
+    i = 0
 }
 
-inline recover_pop() {
-    look_before(pop_intent, pop_count);
-    STEP(s = stamp[t % CAP]);
-    if
-#ifndef MUTANT_NOT_COUNTED_AGAIN
-    :: lap_of(s) == t / CAP && is_orphan(state_of(s)) -> count_irregularity()
-#endif
-    :: lap_of(s) == t / CAP && (state_of(s) == FULL || state_of(s) == TOMBSTONE || is_retaken(state_of(s))) ->
-        STEP(won = (head > t));
+inline read_counters() {
+    STEP(at_tail = tail);
+    STEP(at_head = head)
+}
+
+// Reads the stamps of the tickets that the dead have announced, and of those at which others would be stuck. The
+// intents of the dead do not change.
+inline read_stamps() {
+    t = oldest;
+    do
+    :: t < at_tail ->
+        atomic {
+            flag = (t + CAP == at_tail || t == at_head);
+            do
+            :: i < ENTRIES ->
+                flag = flag || (dead_one[i] && (covered(push_intent, push_count, i, t) ||
+                                                covered(pop_intent, pop_count, i, t)));
+                i++
+            :: else -> break
+            od;
+            i = 0
+        };
         if
-        :: won ->
-            look_after(pop_intent, pop_count);
-            if
-            :: !owned ->
-                read_again();
-                if
-                :: state_of(s) == TOMBSTONE ->
-                    STEP(if :: stamp[t % CAP] == s -> write_stamp(t, make_stamp(t + CAP, FREE)) :: else fi)
-                :: state_of(s) != TOMBSTONE && MAX_DEATHS != 0 && deaths_of(state_of(s)) + 1 >= MAX_DEATHS ->
-                    STEP(k = payload[t % CAP]);
-                    STEP(if
-                         :: stamp[t % CAP] == s ->
-                            assert(published[k] && !released[k] && !dropped[k] && died[k] >= MAX_DEATHS);
-                            write_stamp(t, make_stamp(t + CAP, FREE));
-                            dropped[k] = true
-                         :: else
-                         fi);
-                    k = 0
-                :: else ->
-                    STEP(won = (stamp[t % CAP] == s);
-                         if
-                         :: won -> write_stamp(t, make_stamp(t, (deaths_of(state_of(s)) + 1) * DEATH))
-                         :: else
-                         fi);
-                    if :: won -> count_irregularity() :: else fi
-                fi
-            :: else -> resolved = false
-            fi
+        :: flag ->
+            STEP(s = stamp[t % CAP];
+                 if
+                 :: lap_of(s) == t / CAP && (state_of(s) == TOMBSTONE || is_orphan(state_of(s))) -> irregular = true
+                 :: else
+                 fi;
+                 if
+                 :: s == make_stamp(t, FREE) || (lap_of(s) == t / CAP && t < at_head && !is_orphan(state_of(s))) ->
+                    seen[t % CAP] = s
+                 :: else
+                 fi;
+                 s = 0)
         :: else
-        fi
-    :: else
-    fi;
-    atomic { owned = false; won = false; s = 0 }
+        fi;
+        t++
+    :: else -> break
+    od;
+#ifndef MUTANT_NOT_COUNTED_AGAIN
+    if :: irregular -> count_irregularity() :: else fi;
+#endif
+    atomic { irregular = false; flag = false; t = 0 }
+}
+
+// Looks at the intent of the entry `k`, and keeps what its owner may own, if it is alive.
+#ifdef MUTANT_INTENTS_FIRST
+#define look_at_intent(intents, counts, is_mine, owned) \
+    read_intent(intents, counts); \
+    if :: first != NONE -> STEP(if :: alive[k] -> owned[first % CAP] = first :: else fi) :: else fi
+#else
+#define look_at_intent(intents, counts, is_mine, owned) \
+    read_intent(intents, counts); \
+    atomic { \
+        t = oldest; \
+        do \
+        :: t < at_tail -> flag = flag || (covers(first, many, t) && is_mine(t)); t++ \
+        :: else -> break \
+        od; \
+        t = 0 \
+    }; \
+    if \
+    :: flag -> \
+        STEP(flag = alive[k]; \
+             t = oldest; \
+             do \
+             :: t < at_tail -> \
+                 if :: flag && covers(first, many, t) && is_mine(t) -> owned[t % CAP] = t :: else fi; \
+                 t++ \
+             :: else -> break \
+             od; \
+             t = 0; \
+             flag = false) \
+    :: else \
+    fi
+#endif
+
+inline look_at_intents() {
+    k = 0;
+    do
+    :: k < ENTRIES ->
+        if
+        :: k != self && !dead_one[k] ->
+            look_at_intent(push_intent, push_count, is_push, owned_push);
+            look_at_intent(pop_intent, pop_count, is_pop, owned_pop)
+        :: else
+        fi;
+        k++
+    :: else -> break
+    od;
+    atomic { k = 0; first = 0; many = 1 }
+}
+
+inline finish_push() {
+    read_again();
+    STEP(won = (stamp[t % CAP] == s); if :: won -> write_stamp(t, make_stamp(t, TOMBSTONE)) :: else fi);
+    if :: won -> count_irregularity() :: else fi
+}
+
+inline finish_pop() {
+    read_again();
+    if
+    :: state_of(s) == TOMBSTONE ->
+        STEP(if :: stamp[t % CAP] == s -> write_stamp(t, make_stamp(t + CAP, FREE)) :: else fi)
+    :: state_of(s) != TOMBSTONE && MAX_DEATHS != 0 && deaths_of(state_of(s)) + 1 >= MAX_DEATHS ->
+        STEP(k = payload[t % CAP]);
+        STEP(if
+             :: stamp[t % CAP] == s ->
+                assert(published[k] && !released[k] && !dropped[k] && died[k] >= MAX_DEATHS);
+                write_stamp(t, make_stamp(t + CAP, FREE));
+                dropped[k] = true
+             :: else
+             fi);
+        k = 0
+    :: else ->
+        STEP(won = (stamp[t % CAP] == s);
+             if
+             :: won -> write_stamp(t, make_stamp(t, (deaths_of(state_of(s)) + 1) * DEATH))
+             :: else
+             fi);
+        if :: won -> count_irregularity() :: else fi
+    fi
+}
+
+inline finish_claims() {
+    t = oldest;
+    do
+    :: t < at_tail ->
+        s = seen[t % CAP];
+        if
+        :: is_push(t) && !is_owned(owned_push, t) -> finish_push()
+        :: is_pop(t) && !is_owned(owned_pop, t) -> finish_pop()
+        :: else
+        fi;
+        t++
+    :: else -> break
+    od;
+    atomic { t = 0; s = 0; won = false }
+}
+
+inline remove_dead() {
+    i = 0;
+    do
+    :: i < ENTRIES ->
+        if
+        :: dead_one[i] ->
+            atomic {
+                flag = true;
+                t = oldest;
+                do
+                :: t < at_tail ->
+                    if
+                    :: covered(push_intent, push_count, i, t) && is_push(t) && owned_push[t % CAP] == t -> flag = false
+                    :: covered(pop_intent, pop_count, i, t) && is_pop(t) && owned_pop[t % CAP] == t -> flag = false
+                    :: else
+                    fi;
+                    t++
+                :: else -> break
+                od;
+                t = 0
+            };
+#ifndef MUTANT_REMOVED_EARLY
+            if :: flag -> STEP(occupied[i] = false) :: else fi
+#endif
+        :: else
+        fi;
+        i++
+    :: else -> break
+    od;
+    flag = false
+}
+
+#define recovery_locals \
+    byte at_tail, at_head; \
+    byte seen[CAP] = NONE; \
+    byte owned_push[CAP] = NONE; \
+    byte owned_pop[CAP] = NONE; \
+    bool dead_one[ENTRIES], flag, irregular
+inline forget_recovery() {
+    at_tail = 0;
+    at_head = 0;
+    flag = false;
+    irregular = false;
+    t = 0;
+    do
+    :: t < CAP -> seen[t] = NONE; owned_push[t] = NONE; owned_pop[t] = NONE; t++
+    :: else -> break
+    od;
+    t = 0;
+    i = 0;
+    do
+    :: i < ENTRIES -> dead_one[i] = false; i++
+    :: else -> break
+    od;
+    i = 0
 }
 
 inline recover() {
@@ -516,58 +648,26 @@ inline recover() {
     if
     :: won ->
         won = false;
-        i = 0;
-        do
-        :: i < ENTRIES ->
-            if
-            :: i != self ->
-                STEP(owned = (occupied[i] && !alive[i]));
-                if
-                :: owned ->
-                    owned = false;
-                    resolved = true;
-#ifdef MUTANT_REMOVED_EARLY
-                    STEP(occupied[i] = false);
+#ifdef MUTANT_COUNTERS_BEFORE_THE_DEAD
+        read_counters();
+        find_dead();
+#else
+        find_dead();
+#ifdef MUTANT_INTENTS_FIRST
+        look_at_intents();
 #endif
-                    t = push_intent[i];  // of the dead: it does not change
-                    if :: t != NONE -> recover_push() :: else fi;
-#ifdef BATCHES
-                    t = push_intent[i] + 1;
-                    if :: push_intent[i] != NONE && push_count[i] == 2 -> recover_push() :: else fi;
+        read_counters();
 #endif
-                    t = pop_intent[i];
-                    if :: t != NONE -> recover_pop() :: else fi;
-#ifdef BATCHES
-                    t = pop_intent[i] + 1;
-                    if :: pop_intent[i] != NONE && pop_count[i] == 2 -> recover_pop() :: else fi;
+        read_stamps();
+#ifndef MUTANT_INTENTS_FIRST
+        look_at_intents();
 #endif
-#ifndef MUTANT_REMOVED_EARLY
-                    if :: resolved -> STEP(occupied[i] = false) :: else fi;
-#endif
-                    resolved = false
-                :: else
-                fi
-            :: else
-            fi;
-            i++
-        :: else -> break
-        od;
-        i = NOBODY;
-        STEP(counted = tail);
-        STEP(t = head);
-        recover_push();
-        if
-        :: counted >= CAP ->
-            t = counted - CAP;
-            recover_push();
-            recover_pop()
-        :: else
-        fi;
-        counted = 0;
+        finish_claims();
+        remove_dead();
 #ifndef MUTANT_ORPHAN_BACK_TO_FULL
         STEP(recovery_lock = NOBODY);
 #endif
-        atomic { t = 0; i = 0; resolved = false }
+        atomic { forget_recovery() }
     :: else
     fi
 }
@@ -575,7 +675,7 @@ inline recover() {
 // ---- the participants ----
 
 #ifdef BATCHES
-#define batch_locals byte size = 1; byte first
+#define batch_locals byte size = 1
 #define reset_counts() push_count[self] = 1; pop_count[self] = 1
 #else
 #define batch_locals skip
@@ -664,16 +764,17 @@ end:
 }
 
 proctype recoverer(byte self) {
-    byte t, s, i, k, counted, n;
-    bool won, owned, resolved;
-    batch_locals;
+    byte t, s, i, k, n, first;
+    byte many = 1;
+    bool won;
+    recovery_locals;
     do
     :: n < RECOVERIES -> recover(); n++
     :: atomic { true -> break }
     od;
     atomic { idle[self] = true; n = 0; goto end };
 dead:
-    atomic { die(); t = 0; s = 0; i = 0; k = 0; counted = 0; n = 0; won = false; owned = false; resolved = false };
+    atomic { die(); s = 0; k = 0; n = 0; first = 0; many = 1; won = false; forget_recovery() };
 end:
     skip
 }
@@ -709,8 +810,10 @@ inline fill() {
 
 active proctype last() {
     byte self = LAST;
-    byte t, s, i, k, n, counted, got, result, room;
-    bool won, shut, in_order, owned, resolved;
+    byte t, s, i, k, n, counted, got, result, room, first;
+    byte many = 1;
+    bool won, shut, in_order;
+    recovery_locals;
     batch_locals;
     atomic {
 #ifdef PREFILLED

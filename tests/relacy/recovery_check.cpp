@@ -14,6 +14,7 @@ struct mortal_ring : number_ring<Capacity> {
     using base = number_ring<Capacity>;
     using base::base;
     static constexpr std::uint64_t first() { return shared_words<Capacity>::first_ticket(); }
+    static constexpr std::uint64_t window = Capacity;  // all slots at once
 
     // Where poison messages go. They are copied before it is sure that they can be had.
     struct letters {
@@ -34,10 +35,15 @@ struct mortal_ring : number_ring<Capacity> {
     void recover(participant& self) {
         if (!table.try_lock(table.recovery_lock)) return;
         letters dropped_here{*this};
+        std::array<promisqs::detail::verdict, Participants> verdicts;
+        std::array<std::uint8_t, window> states;
+        std::array<std::uint64_t, promisqs::detail::recovery_notes::words_for(window)> words;
+        promisqs::detail::recovery_notes notes(verdicts, states, words);
         const auto report = promisqs::detail::recovery<typename base::memory_type, participants<Participants>,
                                                        const participants<Participants>, letters>(
-                                this->ring, table, table, dropped_here, max_deaths)
-                                .run(&self);
+                                this->ring, table, table, dropped_here, max_deaths, notes,
+                                promisqs::detail::recovery_extent::full(), &self)
+                                .run();
         table.unlock(table.recovery_lock);
         tombstones += report.tombstones;
         returned += report.messages_to_redeliver;

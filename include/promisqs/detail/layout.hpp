@@ -150,9 +150,9 @@ struct alignas(line) participant {
     std::atomic<std::uint32_t> tid;  // for people
     std::uint32_t zero_1;
     std::atomic<std::uint64_t> registered_at;  // nanoseconds since 1970, for people
-    std::uint64_t zero_2;
-    std::atomic<std::uint64_t> push_intent;  // the ticket it is about to claim, or claimed last
-    std::atomic<std::uint64_t> push_count;   // the number of tickets from there on
+    std::atomic<std::uint64_t> process;        // a number that only entries of the same process have; 0: unknown
+    std::atomic<std::uint64_t> push_intent;    // the ticket it is about to claim, or claimed last
+    std::atomic<std::uint64_t> push_count;     // the number of tickets from there on
     std::atomic<std::uint64_t> pop_intent;
     std::atomic<std::uint64_t> pop_count;
 };
@@ -161,7 +161,7 @@ static_assert(offsetof(participant, pid) == 4);
 static_assert(offsetof(participant, tid) == 8);
 static_assert(offsetof(participant, zero_1) == 12);
 static_assert(offsetof(participant, registered_at) == 16);
-static_assert(offsetof(participant, zero_2) == 24);
+static_assert(offsetof(participant, process) == 24);
 static_assert(offsetof(participant, push_intent) == 32);
 static_assert(offsetof(participant, push_count) == 40);
 static_assert(offsetof(participant, pop_intent) == 48);

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -17,6 +18,19 @@ namespace promisqs::detail::os {
 
 inline std::uint32_t process_id() noexcept { return static_cast<std::uint32_t>(::getpid()); }
 inline std::uint32_t thread_id() noexcept { return static_cast<std::uint32_t>(::syscall(SYS_gettid)); }
+
+/// A number that no other caller gets. Not 0.
+inline std::uint64_t unique_number() noexcept {
+    constexpr unsigned without_waiting = 1;  // GRND_NONBLOCK
+    std::uint64_t number = 0;
+    if (::syscall(SYS_getrandom, &number, sizeof number, without_waiting) != static_cast<long>(sizeof number)) {
+        struct ::timespec now {};
+        ::clock_gettime(CLOCK_MONOTONIC, &now);
+        number = static_cast<std::uint64_t>(now.tv_sec) << 32 ^ static_cast<std::uint64_t>(now.tv_nsec) ^
+                 std::uint64_t{process_id()} << 40;
+    }
+    return number == 0 ? 1 : number;
+}
 
 /// Has three functions called around every `fork` of this process: `before` and `parent` in the parent, `child` in the
 /// child.

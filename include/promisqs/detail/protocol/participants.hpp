@@ -9,11 +9,12 @@
 
 namespace promisqs::detail {
 
-/// What people who look at the table read about a participant.
+/// What the table says about a participant: for people, but for `process`.
 struct participant_identity {
     std::uint32_t pid;
     std::uint32_t tid;
     std::uint64_t registered_at;  // nanoseconds since 1970
+    std::uint64_t process;        // a number that no other process has; 0: unknown
 };
 
 /// The shared table of a queue's participants: one entry for each thread and handle.
@@ -32,6 +33,11 @@ public:
         return static_cast<std::uint32_t>(&entry - entries_);
     }
 
+    /// A number of the process of an entry's owner, which its other entries have, too. 0: unknown.
+    [[nodiscard]] static std::uint64_t process_of(const layout::participant& entry) noexcept {
+        return entry.process.load(std::memory_order_relaxed);  // nothing that matters depends on it: see liveness.hpp
+    }
+
     /// Takes a free entry. Threads that share `locks` must not call this at the same time, because a process can't shut
     /// itself out with such a lock.
     ///
@@ -43,8 +49,8 @@ public:
         for (std::uint32_t i = 0; i < count_; ++i) {
             layout::participant& entry = entries_[i];
             // An occupied entry's lock is not touched: it may be one of ours, and unlocking it would give it up.
-            // [A1] acquire, pairs with [A4]: the entry's last owner is done with it. Relaxed would let our first stores
-            // come before that owner's last ones.
+            // [A1] acquire, pairs with [A4] and [R6]: the entry's last owner is done with it, or the recovery that
+            // removed it. Relaxed would let our first stores come before that owner's last ones.
             if (entry.occupied.load(std::memory_order_acquire) != 0 || !locks.try_lock(i)) continue;
             // [A2] acquire, as [A1]: a participant may have come and died in between.
             if (entry.occupied.load(std::memory_order_acquire) != 0) {
@@ -110,6 +116,7 @@ private:
         entry.pid.store(identity.pid, std::memory_order_relaxed);
         entry.tid.store(identity.tid, std::memory_order_relaxed);
         entry.registered_at.store(identity.registered_at, std::memory_order_relaxed);
+        entry.process.store(identity.process, std::memory_order_relaxed);
     }
 
     layout::participant* entries_;

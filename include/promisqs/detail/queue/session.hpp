@@ -17,6 +17,7 @@
 #include <promisqs/detail/queue/dead_letters.hpp>
 #include <promisqs/detail/queue/recovery_lock.hpp>
 #include <promisqs/detail/queue/recovery_schedule.hpp>
+#include <promisqs/detail/queue/recovery_workspace.hpp>
 #include <promisqs/detail/queue/reentrancy.hpp>
 #include <promisqs/detail/queue/stall.hpp>
 #include <promisqs/detail/queue/thread_entries.hpp>
@@ -56,7 +57,8 @@ public:
           closer_(ring_, table_, object().file()),
           dropped_(header().element_size, header().plan.payload_offset),
           schedules_{recovery_schedule(ring_.memory().look_due(role::producer)),
-                     recovery_schedule(ring_.memory().look_due(role::consumer))} {}
+                     recovery_schedule(ring_.memory().look_due(role::consumer))},
+          workspace_(header().participants, header().capacity) {}
 
     session(const session&) = delete;
     session& operator=(const session&) = delete;
@@ -87,7 +89,7 @@ public:
     /// \throws      `queue_error` with `errc::system_failure`; what the handler of dropped messages throws
     recovery_report recover(const layout::participant* self) {
         recovery_report report;
-        if (const int error = try_recover(self, report)) {
+        if (const int error = try_recover(self, recovery_extent::full(), report)) {
             if (object().file().observer() < 0) entries_.raise_lost();
             object().raise(error, "take the recovery lock of it");
         }
@@ -98,7 +100,7 @@ public:
     /// handler.
     void recover_without_dropping() {
         recovery_report report;
-        static_cast<void>(recover_with(nullptr, dead_letters::slot(dropped_, false), report));
+        static_cast<void>(recover_with(nullptr, dead_letters::slot(dropped_, false), recovery_extent::full(), report));
     }
 
     /// When participants that sleep on the wait word of a role look for the dead.
@@ -185,7 +187,7 @@ private:
         // The entries of dead participants can be used again. A recovery in another process is waited for.
         for (const deadline limit(patience);;) {
             recovery_report report;
-            static_cast<void>(try_recover(nullptr, report));
+            static_cast<void>(try_recover(nullptr, recovery_extent::strict(), report));
             if (layout::participant* entry = entries_.find_or_enlist()) return *entry;
             if (!report.in_progress_elsewhere || !limit.wait()) raise_too_many(report);
         }
@@ -196,30 +198,30 @@ private:
         os::join_heavy_barriers();  // also in a forked child
         for (const deadline limit(patience); !table_.take_role(which, i);) {
             recovery_report report;
-            static_cast<void>(try_recover(&table_[i], report));
+            static_cast<void>(try_recover(&table_[i], recovery_extent::strict(), report));
             if (table_.take_role(which, i)) return;
             if (!report.in_progress_elsewhere || !limit.wait()) raise_role_taken(which);
         }
     }
 
     // Returns 0, or why the system refused the lock, as an `errno`.
-    int try_recover(const layout::participant* self, recovery_report& report) {
-        const int error = recover_with(self, dead_letters::slot(dropped_, true), report);
+    int try_recover(const layout::participant* self, const recovery_extent& extent, recovery_report& report) {
+        const int error = recover_with(self, dead_letters::slot(dropped_, true), extent, report);
         dropped_.deliver();
         return error;
     }
     look recover_as_promised(const layout::participant* self, look result) {
         note_stalls(object().counters(), ring_);
         recovery_report report;
-        static_cast<void>(try_recover(self, report));
+        static_cast<void>(try_recover(self, recovery_extent::piece(), report));
         result.redelivers = report.messages_to_redeliver != 0;
         return result;
     }
     void looked(std::uint64_t begun) noexcept {
         for (recovery_schedule& one : schedules_) one.looked(begun);
     }
-    [[gnu::cold]] int recover_with(const layout::participant* self, dead_letters::slot letters,
-                                   recovery_report& report) {
+    int recover_with(const layout::participant* self, dead_letters::slot letters, const recovery_extent& extent,
+                     recovery_report& report) {
         const std::uint64_t begun = os::steady_clock();
         recovery_lock lock(object().file());
         report.in_progress_elsewhere = !lock.owns_lock() && lock.failure() == 0;
@@ -227,8 +229,8 @@ private:
             looked(begun);
             return lock.failure();
         }
-        recovery work(ring_, table_, lock, letters, header().max_deaths);
-        report = work.run(self);
+        recovery work(ring_, table_, lock, letters, header().max_deaths, workspace_.notes(), extent, self);
+        report = work.run();
         if (work.changed()) wake_all();
         auto& counters = object().counters();
         counters.tombstones.fetch_add(report.tombstones, std::memory_order_relaxed);
@@ -274,6 +276,7 @@ private:
     detail::closer closer_;
     dead_letters dropped_;
     std::array<recovery_schedule, 2> schedules_;
+    recovery_workspace workspace_;
 };
 
 }  // namespace promisqs::detail

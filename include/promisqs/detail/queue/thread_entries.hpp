@@ -86,12 +86,21 @@ private:
         if (object_.file().descriptor() < 0) raise_lost();
         entries_.reserve(entries_.size() + 1);
         entry_locks locks{object_};
-        layout::participant* entry = table_.enlist(locks, {os::process_id(), os::thread_id(), os::wall_clock()});
+        layout::participant* entry =
+            table_.enlist(locks, {os::process_id(), os::thread_id(), os::wall_clock(), process_number()});
         if (entry == nullptr) return nullptr;
         entries_.push_back({this_thread(), entry});
         static const auto at_end = os::thread_end_key(&end_of_thread);
         os::call_at_thread_end(at_end, entry);
         return entry;
+    }
+
+    // What the entries of this process have in common.
+    static std::uint64_t process_number() noexcept {
+        static std::uint64_t number = os::unique_number();
+        static std::uint64_t forks = fork_count;
+        if (std::exchange(forks, fork_count) != fork_count) number = os::unique_number();
+        return number;
     }
 
     // Gives back all entries of the calling thread, in all queues.
