@@ -36,6 +36,7 @@
 #pragma push_macro("max")
 #undef min
 #undef max
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
@@ -50,6 +51,7 @@
 #include <initializer_list>
 #include <iterator>
 #include <limits>
+#include <list>
 #include <memory>
 #include <new>
 #include <optional>
