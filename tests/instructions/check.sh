@@ -38,9 +38,9 @@ check() {
     [ "$each" -le "$most" ] || status=1
 }
 
-check try_pop 8 88
-check try_pop large 108
-check try_pop single 90
-check pop 8 96
-check pop large 374
+check try_pop 8 86
+check try_pop large 106
+check try_pop single 88
+check pop 8 94
+check pop large 372
 exit $status

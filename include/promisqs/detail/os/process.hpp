@@ -3,6 +3,7 @@
 
 // This process and its threads: their ids, what happens at a fork and at a thread's end, signals, and the process lock.
 
+#include <cxxabi.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -38,14 +39,19 @@ inline int at_fork(void (*before)(), void (*parent)(), void (*child)()) noexcept
     return ::pthread_atfork(before, parent, child);
 }
 
-/// Creates a key whose destructor `end` runs at a thread's end, after the destructors of its thread_local objects. Only
-/// for threads that have called `call_at_thread_end`.
-inline ::pthread_key_t thread_end_key(void (*end)(void*)) noexcept {
-    ::pthread_key_t key{};
-    static_cast<void>(::pthread_key_create(&key, end));
-    return key;
+/// Stands for the library or program that contains this code: the `__dso_handle` of the C++ ABI, which compilers
+/// declare, too, each in a way of its own.
+[[gnu::visibility("hidden")]] extern void* this_library asm("__dso_handle");
+
+/// Has `end` called when the calling thread ends, as the destructor of a `thread_local` object would be that is made
+/// now. A thread that is ending already may call this again, which it could not do with such an object. The library
+/// that contains this code is not unloaded before (so it is inlined). Not a key of `pthread_key_create`: a process has
+/// 1024 of them, and a library that is unloaded leaves its destructors behind.
+///
+/// \return  false if there is no memory
+[[nodiscard]] [[gnu::always_inline]] inline bool call_at_thread_end(void (*end)(void*)) noexcept {
+    return abi::__cxa_thread_atexit(end, nullptr, &this_library) == 0;
 }
-inline void call_at_thread_end(::pthread_key_t key, void* argument) noexcept { ::pthread_setspecific(key, argument); }
 
 /// Ends the calling thread, if it was cancelled (`pthread_cancel`): unwinds as an exception would.
 inline void test_cancellation() { ::pthread_testcancel(); }

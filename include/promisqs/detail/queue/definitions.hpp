@@ -32,7 +32,7 @@ namespace promisqs::detail {
 
 PROMISQS_DEFINITION queue_base::queue_base(joined_segment joined)
     : session_(std::make_shared<detail::session>(std::move(joined))),
-      key_(session_->object().file().id()),
+      key_(session_->key()),
       counters_(&session_->object().counters()),
       first_slot_(session_->object().at<std::byte>(session_->header().plan.slots_offset)),
       capacity_(session_->header().capacity),
@@ -85,10 +85,11 @@ PROMISQS_DEFINITION bool queue_base::is_closed() const noexcept { return session
 // Claims, and what comes after them
 
 // On both roles, unless the other one is for a single participant.
-[[gnu::cold]] PROMISQS_DEFINITION layout::participant& queue_base::enlist(role which) const {
+[[gnu::noinline]] PROMISQS_DEFINITION layout::participant& queue_base::enlist(role which) const {
+    if (key_.recall(which)) return key_.known();
     layout::participant& entry = session_->enlist(which);
-    key_.remember(which, entry);
-    if (!roles_.is_single(opposite(which))) key_.remember(opposite(which), entry);
+    key_.remember(which);
+    if (!roles_.is_single(opposite(which))) key_.remember(opposite(which));
     return entry;
 }
 

@@ -76,8 +76,9 @@ PROMISQS_DEFINITION outcome queue_base::look() const {
     const auto& ring = session_->ring();
     // A single consumer alone moves the head, and a push may wait for the place of a tombstone there.
     if (roles_.consumer && ring.is_tombstone_at_head()) {
-        if (!key_.is_known(role::consumer)) return outcome::ok;  // the consumer is to look
-        for (std::uint64_t i = 0; i < capacity() && ring.free_tombstone(key_.known(role::consumer)); ++i) {
+        const bool knows = key_.is_known(role::consumer) || key_.recall(role::consumer);
+        if (!knows) return outcome::ok;  // the consumer is to look
+        for (std::uint64_t i = 0; i < capacity() && ring.free_tombstone(key_.known()); ++i) {
             wake_producers(ring.memory());
         }
     }
@@ -137,7 +138,7 @@ PROMISQS_DEFINITION status queue_base::to_status(role whose, outcome found) cons
 [[gnu::noinline]] PROMISQS_DEFINITION status queue_base::once(const operation& op) const {
     if (spin_briefly(op)) return status::ok;
     if (!key_.is_known(op.whose)) return to_status(op.whose, attempt_and_resolve(op));
-    return to_status(op.whose, resolve(op, key_.known(op.whose)));
+    return to_status(op.whose, resolve(op, key_.known()));
 }
 
 PROMISQS_DEFINITION status queue_base::try_peek(void* out) const {

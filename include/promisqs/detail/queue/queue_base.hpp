@@ -91,7 +91,7 @@ public:
     bool peek(void* out) const;
 
     /// The calling thread's entry. Its first call for a role takes a lock and makes system calls.
-    layout::participant& self(role which) const { return key_.is_known(which) ? key_.known(which) : enlist(which); }
+    layout::participant& self(role which) const { return key_.is_known(which) ? key_.known() : enlist(which); }
     [[nodiscard]] [[gnu::always_inline]] const entry_key& key() const noexcept { return key_; }
 
     /// Looks at the wait word of the consumers, after so many messages were pushed.

@@ -42,7 +42,7 @@ public:
     /// The path that matters. False: it is the thread's first call in this role, or a slot was not ready.
     template <class Operation>
     [[gnu::always_inline]] bool quick(const Operation& op) const {
-        const bool done = key().is_known(Operation::whose) && op.attempt(*this, key().known(Operation::whose));
+        const bool done = key().is_known(Operation::whose) && op.attempt(*this, key().known());
         return done;
     }
 
@@ -98,7 +98,7 @@ public:
     /// Lets `use` read a message that is claimed, and releases it.
     template <class Use>
     void pop_claimed(const claim& made, Use&& use) const {
-        layout::participant& self = key().known(role::consumer);
+        layout::participant& self = key().known();
         run_guarded(
             key(), name(), [&] { std::invoke(std::forward<Use>(use), *static_cast<const T*>(ring_.payload(made))); },
             [&]() noexcept { requeue(self, made); });

@@ -9,25 +9,9 @@
 #include <promisqs/detail/raise.hpp>
 #include <promisqs/error.hpp>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
-
-#pragma GCC visibility push(default)
-
-namespace promisqs::detail {
-
-/// A queue in which the calling thread has a claim open, and the one around it.
-struct claimed_queue {
-    std::uint64_t file_id;
-    const claimed_queue* outer;
-};
-inline constinit thread_local const claimed_queue* claimed_queues = nullptr;
-
-}  // namespace promisqs::detail
-
-#pragma GCC visibility pop
 
 namespace promisqs::detail {
 
@@ -39,27 +23,22 @@ namespace promisqs::detail {
 
 /// Throws if the calling thread has a claim open in the queue: it would wait for itself.
 inline void refuse_in_callable(std::uint64_t file_id, const std::string& queue) {
-    for (const claimed_queue* one = claimed_queues; one != nullptr; one = one->outer) {
-        if (one->file_id == file_id) raise_in_callable(queue);
-    }
+    if (is_claimed(file_id)) raise_in_callable(queue);
 }
 
 /// Keeps the calling thread from pushing and popping in a queue.
 class reentrancy_guard {
 public:
     explicit reentrancy_guard(const entry_key& key) noexcept
-        : node_{key.file_id(), claimed_queues},
-          known_{known_entries[role::producer][key.place()], known_entries[role::consumer][key.place()]},
-          place_(key.place()) {
-        for (auto& table : known_entries.of_roles) table[place_].file_id = 0;
+        : node_{key.file_id(), claimed_queues}, place_(key.here()), known_(place_) {
+        place_ = {};
         claimed_queues = &node_;
     }
     reentrancy_guard(const reentrancy_guard&) = delete;
     reentrancy_guard& operator=(const reentrancy_guard&) = delete;
     ~reentrancy_guard() {
         claimed_queues = node_.outer;
-        if (forked()) return;
-        for (std::size_t i = 0; i < known_.size(); ++i) known_entries.of_roles[i][place_] = known_[i];
+        if (!forked()) place_ = known_;
     }
 
     /// Whether this is a child forked since: the claim is its parent's.
@@ -67,8 +46,8 @@ public:
 
 private:
     claimed_queue node_;
-    std::array<known_entry, 2> known_;
-    std::size_t place_;
+    known_entry& place_;
+    known_entry known_;
     std::uint64_t forks_ = fork_count;  // it changes only in a child, which has one thread then
 };
 

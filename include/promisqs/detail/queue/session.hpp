@@ -74,6 +74,9 @@ public:
     /// False: this process's light barriers must be full ones.
     [[nodiscard]] bool has_heavy_barriers() const noexcept { return has_heavy_barriers_; }
 
+    /// How a thread finds its entry again.
+    [[nodiscard]] entry_key key() const noexcept { return {object().file().id(), entries_.place()}; }
+
     /// The calling thread's entry for a role. The first call of a thread takes a lock and makes system calls.
     ///
     /// \throws  `queue_error` with `errc::too_many_participants`, `errc::role_taken`, or `errc::system_failure`

@@ -12,7 +12,12 @@
 #include <promisqs/detail/raise.hpp>
 #include <promisqs/error.hpp>
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -39,6 +44,8 @@ public:
         const os::process_lock lock;
         forks_ = fork_count;
         next_ = std::exchange(first_, this);
+        place_ = static_cast<std::size_t>(std::ranges::min_element(queues_at_) - queues_at_.begin());
+        ++queues_at_[place_];
     }
 
     thread_entries(const thread_entries&) = delete;
@@ -51,18 +58,26 @@ public:
         thread_entries** link = &first_;
         while (*link != this) link = &(*link)->next_;
         *link = next_;
+        --queues_at_[place_];
     }
 
-    /// The calling thread's entry. Null: it has none, and there is no free one.
+    /// The queue's place in the threads' tables. Different queues share one only if this process has more queues open
+    /// than there are places.
+    [[nodiscard]] std::size_t place() const noexcept { return place_; }
+
+    /// The calling thread's entry, which is from now on among its records. Null: it has none, and there is no free one.
     ///
-    /// \throws  `queue_error` with `errc::system_failure`
+    /// \throws  `queue_error` with `errc::system_failure`; `std::bad_alloc`
     [[nodiscard, gnu::cold]] layout::participant* find_or_enlist() {
         const os::process_lock lock;
         forget_parents_entries();
-        for (const owned& one : entries_) {
-            if (one.thread == this_thread()) return one.entry;
-        }
-        return enlist();
+        auto& records = records_to_add_to();
+        const auto [place, is_new] = records.try_emplace(file_id());
+        if (is_new) place->second.entry = find();
+        if (place->second.entry == nullptr) place->second.entry = enlist();
+        layout::participant* entry = place->second.entry;
+        if (entry == nullptr) records.erase(place);
+        return entry;
     }
 
     [[noreturn, gnu::cold]] void raise_lost() const {
@@ -81,6 +96,13 @@ private:
         layout::participant* entry;
     };
     static const void* this_thread() noexcept { return &known_entries; }
+    [[nodiscard]] std::uint64_t file_id() const noexcept { return object_.file().id(); }
+
+    // It has one that is not among its records if there was no memory to keep the record.
+    [[nodiscard]] layout::participant* find() const noexcept {
+        const auto found = std::ranges::find(entries_, this_thread(), &owned::thread);
+        return found != entries_.end() ? found->entry : nullptr;
+    }
 
     [[gnu::cold]] layout::participant* enlist() {
         if (object_.file().descriptor() < 0) raise_lost();
@@ -88,10 +110,7 @@ private:
         entry_locks locks{object_};
         layout::participant* entry =
             table_.enlist(locks, {os::process_id(), os::thread_id(), os::wall_clock(), process_number()});
-        if (entry == nullptr) return nullptr;
-        entries_.push_back({this_thread(), entry});
-        static const auto at_end = os::thread_end_key(&end_of_thread);
-        os::call_at_thread_end(at_end, entry);
+        if (entry != nullptr) entries_.push_back({this_thread(), entry});
         return entry;
     }
 
@@ -103,24 +122,46 @@ private:
         return number;
     }
 
+    // The records of the calling thread, without those of queues that were closed, if there are many.
+    [[gnu::cold]] static decltype(entry_records::of_queues)& records_to_add_to() {
+        if (records_of_thread == nullptr) {
+            auto made = std::make_unique<entry_records>();
+            if (!os::call_at_thread_end(&end_of_thread)) throw std::bad_alloc();
+            records_of_thread = made.release();
+        }
+        entry_records& mine = *records_of_thread;
+        if (std::exchange(mine.forks, fork_count) != fork_count) mine.of_queues.clear();
+        if (mine.of_queues.size() < mine.purge_at) return mine.of_queues;
+        decltype(mine.of_queues) open;
+        for (const thread_entries* one = first_; one != nullptr; one = one->next_) {
+            if (auto record = mine.of_queues.extract(one->file_id())) open.insert(std::move(record));
+        }
+        mine.of_queues = std::move(open);
+        mine.purge_at = 2 * (mine.of_queues.size() + known_entries.size());
+        return mine.of_queues;
+    }
+
     // Gives back all entries of the calling thread, in all queues.
-    [[gnu::cold]] static void end_of_thread(void* /*entry*/) noexcept {
+    [[gnu::cold]] static void end_of_thread(void* /*unused*/) noexcept {
         known_entries = {};
+        const std::unique_ptr<entry_records> mine(std::exchange(records_of_thread, nullptr));
         const os::process_lock lock;
         for (thread_entries* one = first_; one != nullptr; one = one->next_) {
+            if (mine->find(one->file_id()) == nullptr) continue;
             one->forget_parents_entries();
-            for (owned& own : one->entries_) {
-                if (own.thread != this_thread()) continue;
-                one->leave(own.entry);
-                own = one->entries_.back();  // their order does not matter
-                one->entries_.pop_back();
-                break;
-            }
+            const auto own = std::ranges::find(one->entries_, this_thread(), &owned::thread);
+            if (own == one->entries_.end()) continue;
+            one->leave(own->entry);
+            *own = one->entries_.back();  // their order does not matter
+            one->entries_.pop_back();
         }
     }
 
+    // A thread that calls `exit` in a callable of `push_with` or `pop_with` still has its claim open. It leaves as if
+    // it had been killed.
     [[gnu::cold, gnu::noinline]] void leave(layout::participant* entry) const noexcept {
         entry_locks locks{object_};
+        if (is_claimed(file_id())) return locks.unlock(table_.index_of(*entry));
         table_.leave(locks, *entry);
     }
 
@@ -142,12 +183,15 @@ private:
 
     // Of all queues in this process. Under `process_mutex`, like everything below that changes.
     static constinit inline thread_entries* first_ = nullptr;
+    // How many queues have each place.
+    static constinit inline std::array<std::uint32_t, known_table().size()> queues_at_{};
 
     const segment& object_;
     const participant_table& table_;
     std::vector<owned> entries_;
     std::uint64_t forks_ = 0;  // `fork_count` when the entries were taken
     thread_entries* next_ = nullptr;
+    std::size_t place_ = 0;
 };
 
 }  // namespace promisqs::detail
