@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # cmake -D case=... -D promisqs=... -D work=... -D generator=... -D compiler=... -D boost_dir=... -D boost_include_dirs=a|b
-#       -D pkg_config=... -P run.cmake
+#       -D pkg_config=... -D riscv=... -D qemu_riscv=... -P run.cmake
 # Configures, builds and runs one consumer project. Any failure is fatal.
 
 cmake_minimum_required(VERSION 3.25)
@@ -68,6 +68,15 @@ function(case_pkg_config)
     file(GLOB sources "${consumers}/program/*.cpp")
     run(${compiler} -std=c++20 ${sources} ${flags} -o "${work}/consumer")
     run("${work}/consumer")
+endfunction()
+
+# Without -pthread, and with nothing but the standard libraries.
+function(case_riscv64)
+    string(REPLACE "|" ";" boost "${boost_include_dirs}")
+    list(TRANSFORM boost PREPEND "-idirafter")
+    file(GLOB sources "${consumers}/program/*.cpp")
+    run(${riscv} -std=c++20 -I "${promisqs}/include" ${boost} -idirafter/usr/include ${sources} -static -o "${work}/consumer")
+    run(${qemu_riscv} "${work}/consumer")
 endfunction()
 
 # With no Boost installed: what FetchContent would fetch is played by a project with the targets that Boost's own has.

@@ -53,6 +53,9 @@ MAY_USE_BOOST = {"os", "schema"}
 # `always_inline` and `cold` are macros in many programs; `__cold__` is in none.
 PLAIN_ATTRIBUTE = re.compile(r"\bgnu::(?!__)\w+")
 
+# Exchanging a byte takes a library (libatomic) on RISC-V, unless the program is compiled with -pthread.
+BYTE_ATOMIC = re.compile(r"\batomic<\s*(?:bool|(?:signed |unsigned )?char|std::u?int8_t|std::byte)\s*>|\batomic_flag\b")
+
 STANDARD = re.compile(r"^\s*#\s*include\s*<([a-z_0-9]+)>", re.M)
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.M)
 
@@ -150,6 +153,8 @@ def check_header(base, path, complain):
             complain(f"{path}: has \"{found[0]}\", but the protocol knows no system, clock, Boost or exception")
     for found in PLAIN_ATTRIBUTE.finditer(code):
         complain(f"{path}: has {found[0]}, where gnu::__{found[0][5:]}__ is meant: its name may be a macro")
+    for found in BYTE_ATOMIC.finditer(code):
+        complain(f"{path}: has {found[0]}, but an atomic byte needs libatomic on RISC-V")
     for name in namespaces(text):
         if not namespace_fits(header, name):
             complain(f"{path}: opens the namespace {name}, which does not fit its folder")

@@ -152,6 +152,12 @@ class CheckTest(unittest.TestCase):
         self.append("include/promisqs/stats.hpp", "[[nodiscard, gnu::cold]] int g();\n")
         self.finds("stats.hpp", "gnu::__cold__")
 
+    def test_an_atomic_byte_is_found(self):
+        self.append("include/promisqs/stats.hpp", "std::atomic<std::uint32_t> a;  // not std::atomic<bool>\n")
+        self.finds_nothing()
+        self.append("include/promisqs/stats.hpp", "std::atomic<bool> b;\n")
+        self.finds("stats.hpp", "an atomic byte")
+
     def test_boost_outside_its_folders_is_found(self):
         self.add("include/promisqs/detail/os/one.hpp", "#include <boost/interprocess/mapped_region.hpp>\n")
         self.finds_nothing()

@@ -103,12 +103,12 @@ public:
     [[nodiscard]] bool begin_observing() noexcept {
         // [F1] acquire, pairs with [F2]: the locks of the thread before are dropped when ours are taken.
         // Relaxed would let it drop a byte that we lock: both lock with the same description.
-        return !observing_.exchange(true, std::memory_order_acquire);
+        return observing_.exchange(1, std::memory_order_acquire) == 0;
     }
     void end_observing() noexcept {
         // [F2] release, pairs with [F1]: our locks are dropped before the next thread takes its own.
         // Relaxed would let the next thread believe that it holds a byte, which we then unlock.
-        observing_.store(false, std::memory_order_release);
+        observing_.store(0, std::memory_order_release);
     }
 
     /// The mutex of `os::process_lock`.
@@ -168,7 +168,7 @@ private:
             if (file->observer_ >= 0) os::close(file->observer_);
             file->observer_ = -1;
             // The thread that was observing is not in this process, which has one thread yet.
-            file->observing_.store(false, std::memory_order_relaxed);
+            file->observing_.store(0, std::memory_order_relaxed);
             if (file->in_use_) static_cast<void>(file->open_observer());
         }
         ++forks();
@@ -178,7 +178,8 @@ private:
     int descriptor_ = -1;
     int for_child_ = -1;
     int observer_ = -1;
-    std::atomic<bool> observing_ = false;
+    // 0 or 1. Not a bool: exchanging one byte takes a library of its own on some machines (libatomic on RISC-V).
+    std::atomic<std::uint32_t> observing_ = 0;
     int lost_because_ = 0;
     bool in_use_ = false;
     std::uint64_t id_ = 0;
