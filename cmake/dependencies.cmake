@@ -5,40 +5,42 @@
 
 include(FetchContent)
 
+# SYSTEM comes first: behind URL_HASH, CMake 3.25.1 takes it for a part of the hash.
+
 FetchContent_Declare(
     Boost
+    SYSTEM
     URL https://github.com/boostorg/boost/releases/download/boost-1.87.0/boost-1.87.0-cmake.tar.xz
     URL_HASH SHA256=7da75f171837577a52bbf217e17f8ea576c7c246e4594d617bfde7fafd408be5
-    SYSTEM
     FIND_PACKAGE_ARGS 1.74 CONFIG
 )
 # No version: both 2.13 and 3 will do.
 FetchContent_Declare(
     Catch2
+    SYSTEM
     URL https://github.com/catchorg/Catch2/archive/refs/tags/v3.7.1.tar.gz
     URL_HASH SHA256=c991b247a1a0d7bb9c39aa35faf0fe9e19764213f28ffba3109388e62ee0269c
-    SYSTEM
     FIND_PACKAGE_ARGS CONFIG
 )
 FetchContent_Declare(
     benchmark
+    SYSTEM
     URL https://github.com/google/benchmark/archive/refs/tags/v1.9.1.tar.gz
     URL_HASH SHA256=32131c08ee31eeff2c8968d7e874f3cb648034377dfc32a4c377fa8796d84981
-    SYSTEM
     FIND_PACKAGE_ARGS CONFIG
 )
 FetchContent_Declare(
     CLI11
+    SYSTEM
     URL https://github.com/CLIUtils/CLI11/archive/refs/tags/v2.4.2.tar.gz
     URL_HASH SHA256=f2d893a65c3b1324c50d4e682c0cdc021dd0477ae2c048544f39eed6654b699a
-    SYSTEM
     FIND_PACKAGE_ARGS CONFIG
 )
 FetchContent_Declare(
     nlohmann_json
+    SYSTEM
     URL https://github.com/nlohmann/json/archive/refs/tags/v3.11.3.tar.gz
     URL_HASH SHA256=0d8ef5af7f9794e3263480193c491549b2ba6cc74bb018906202ada498a79406
-    SYSTEM
     FIND_PACKAGE_ARGS CONFIG
 )
 

@@ -70,6 +70,31 @@ function(case_pkg_config)
     run("${work}/consumer")
 endfunction()
 
+# Downloads all that cmake/dependencies.cmake declares, each from an archive of a project with nothing in it.
+function(case_downloaded)
+    file(READ "${promisqs}/cmake/dependencies.cmake" text)
+    string(REGEX MATCHALL "FetchContent_Declare\\([^)]*\\)" declarations "${text}")
+    set(names "")
+    foreach(declaration IN LISTS declarations)
+        string(REGEX MATCH "\\(\n *([A-Za-z0-9_]+)" name "${declaration}")
+        set(name ${CMAKE_MATCH_1})
+        list(APPEND names ${name})
+        file(WRITE "${work}/${name}/CMakeLists.txt" "project(${name} LANGUAGES NONE)\n")
+        execute_process(
+            COMMAND ${CMAKE_COMMAND} -E tar czf ${name}.tar.gz ${name}
+            WORKING_DIRECTORY "${work}"
+            COMMAND_ERROR_IS_FATAL ANY
+        )
+        file(SHA256 "${work}/${name}.tar.gz" hash)
+        string(REGEX REPLACE "URL https:[^\n]*" "URL \"file://${work}/${name}.tar.gz\"" local "${declaration}")
+        string(REGEX REPLACE "SHA256=[0-9a-f]*" "SHA256=${hash}" local "${local}")
+        string(REPLACE "${declaration}" "${local}" text "${text}")
+    endforeach()
+    file(WRITE "${work}/project/dependencies.cmake" "${text}")
+    file(COPY_FILE "${consumers}/downloaded/CMakeLists.txt" "${work}/project/CMakeLists.txt")
+    configure("${work}/project" "${work}/build" -D FETCHCONTENT_TRY_FIND_PACKAGE_MODE=NEVER -D "names=${names}")
+endfunction()
+
 # Without -pthread, and with nothing but the standard libraries.
 function(case_riscv64)
     string(REPLACE "|" ";" boost "${boost_include_dirs}")
