@@ -93,6 +93,13 @@ inline bool object_is(const char* name, int file) noexcept {
            named.st_ino == open.st_ino;
 }
 
+/// Removes the name of a shared memory object.
+inline bool remove_object(const char* name) noexcept {
+    char path[300];
+    std::snprintf(path, sizeof path, "/dev/shm/%s", name);
+    return ::unlink(path) == 0;
+}
+
 /// Whether this process may make a file of that size, in bytes. Beyond the limit the kernel sends SIGXFSZ, which ends
 /// the process.
 inline bool size_is_allowed(std::uint64_t size) noexcept {

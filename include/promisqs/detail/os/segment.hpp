@@ -57,7 +57,8 @@ public:
     [[nodiscard]] bool is_named() const noexcept { return os::object_is(name_.c_str(), file_->descriptor()); }
 
     /// Removes the name. Processes that have the object open can go on with it. False: this process may not remove it.
-    [[gnu::cold]] bool unlink() const noexcept { return bip::shared_memory_object::remove(name_.c_str()); }
+    /// (Not by Boost: it needs memory for a copy of the name, and calls it a failure to have none.)
+    [[gnu::cold]] bool unlink() const noexcept { return os::remove_object(name_.c_str()); }
 
     /// Maps the first `size` bytes, which the object must have.
     ///
