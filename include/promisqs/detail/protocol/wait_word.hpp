@@ -2,36 +2,50 @@
 #pragma once
 
 // Going to sleep, and waking, so that no wake-up is lost. Each role has a wait word (layout.hpp), on which its
-// participants sleep.
+// participants sleep. One is woken for one message.
 //
 //   the sleeper                                       the waker
 //   1. sets `asleep` in the word and changes the      1. changes what the other role waits for: claims a ticket,
 //      epoch, in one step, and keeps the value [W2]      retakes an orphan, counts an irregularity, closes
 //   2. looks again for what it waits for              2. publishes, or releases
 //   3. sleeps, if the word still has that value       3. looks at the word [W1]; if `asleep` is set, changes the
-//                                                        epoch [W6], and then wakes
+//                                                        epoch [W6], and then wakes as many as can go on
+//                                                     4. if the kernel woke fewer: takes `asleep` and `watching` away,
+//                                                        if the word still has the value of its step 3 [W7]
 //
-// Steps 1 and 2 of the sleeper and steps 1 and 3 of the waker are sequentially consistent, so they have a single order.
-// If the change comes before the sleeper's look, that look finds it, and the sleeper does not sleep. If the look comes
-// before the change, the announcement does, too, and the waker's look at the word sees it. Acquire and release would
-// let both miss. Then the sleeper sleeps already, and is woken; or it has not come to its step 3, and finds that the
-// word has changed.
+// The sleeper's steps 1 and 2 and the waker's steps 1 and 3 are sequentially consistent, so they have a single order.
+// If the change comes before the sleeper's look, that look finds it. If the look comes before the change, then so does
+// the announcement, and the waker sees it. Acquire and release would let both miss. A sleeper that the waker has seen
+// sleeps, and the kernel can wake it; or it has not come to its step 3, and finds there that the epoch has changed.
 //
-// One is woken for one message, and leaves `asleep` set for the others. Only a waker that wakes fewer than it wanted
-// knows that nobody slept any more. It takes `asleep` away, if the word still has the value that it has made [W7]. A
-// participant that has announced itself since has changed the word: so it does not lose its mark.
+// `asleep` is set as long as anybody sleeps. Only a waker that has found too few sleepers takes it away, so after its
+// step 3 nobody slept. A participant that has announced itself since has changed the word, and then the mark stays. For
+// this an announcement must always change the word, even where the mark is set. And a waker that is killed leaves the
+// mark, so the next one wakes. Were the mark taken away before all are woken, it would leave sleepers whom nobody sees.
 //
-// A participant that is woken may find nothing: another one was faster, or the message before is not published yet. It
-// goes on waiting, and its wake-up is spent. So a participant that leaves its wait looks whether the next one of its
-// role could go on, and wakes it. A participant that may leave what it finds to others, such as `wait_any`, sets
-// `watching`. Then all are woken, and both marks are taken away before.
+// A wake-up may be spent on a participant that has nothing to take: another one was faster, or a message before is not
+// published yet, and it sleeps again. Then that message is ready later, and its own wake-up is spent. So each
+// participant that has announced itself in this wait, and leaves it, looks whether the next of its role could go on,
+// and wakes it. That is so however it leaves: with what it waited for, out of time, stopped, or by an exception. It
+// does so before the caller's code gets the message, because that code may take any time. What the next could go on
+// with is a message, an orphan or a tombstone, or that the queue is closed and all its messages are claimed (then all
+// are woken).
+//
+// A participant that may leave what it finds to others and sleep again, such as `push_all` that needs several slots,
+// sets `watching`, and then all are woken. The waker decides that in its step 3. A watcher may have come since, and may
+// have got the wake-up of another one. So a waker that has woken one looks for `watching` again, and if it is set,
+// wakes all.
+//
+// On a closed queue whose messages are all claimed, consumers wait for the last release. They sleep on the producers'
+// word, as watchers, because a release looks at that one. What hands a message back must look at both words. A consumer
+// that has announced itself on its own word, and finds only then that all are claimed, goes round once more. When it
+// leaves, it passes on on its own word.
 //
 // Two things can cost a wake-up. A process may be killed or stopped between its steps, or after it was woken. And
-// behind an operation in progress, a sleeper looks at a stamp, which is published without being ordered before the look
-// at the word. That is why one sleeper on each word, the keeper, wakes up without being woken: see
-// queue/recovery_schedule.hpp.
+// behind an operation in progress a sleeper looks at a stamp, which is stored without being ordered before the look at
+// the word. Either costs one interval, and is over with it: see queue/recovery_schedule.hpp.
 //
-// tests/model/waiting.pml is a model of this.
+// tests/model/waiting.pml and closing.pml are models of this, with the mistakes that they find.
 
 #include <promisqs/detail/layout.hpp>
 
@@ -92,30 +106,32 @@ public:
     /// Changes the word, if there are sleepers.
     ///
     /// \param wanted  how many can go on now
-    /// \return        how many of those who sleep on `futex()` the caller is to wake; then it calls `settle`
+    /// \return        how many of those who sleep on `futex()` the caller is to wake, if any; then it calls `settle`
     [[nodiscard]] call prepare(std::uint64_t wanted) noexcept {
         // [W5] seq_cst, as [W1].
         std::uint32_t value = word_.load(std::memory_order_seq_cst);
         while ((value & layout::asleep) != 0) {
             const bool all = wanted >= everybody || (value & layout::watching) != 0;
-            const std::uint32_t marks = all ? layout::asleep | layout::watching : 0;
-            const std::uint32_t next = (value & ~marks) + layout::epoch;
             // [W6] seq_cst, as [W1]: failing, too. Others have announced themselves, or are waking, and the word is
             // looked at again.
-            if (word_.compare_exchange_weak(value, next, std::memory_order_seq_cst)) {
-                return {static_cast<std::uint32_t>(all ? everybody : wanted), next};
+            if (word_.compare_exchange_weak(value, value + layout::epoch, std::memory_order_seq_cst)) {
+                return {static_cast<std::uint32_t>(all ? everybody : wanted), value + layout::epoch};
             }
         }
         return {0, value};
     }
-    /// Takes `asleep` away if the kernel has woken fewer than it was to wake, and nobody has announced itself since.
-    void settle(const call& made, std::uint32_t woken) noexcept {
-        if (woken >= made.sleepers || (made.value & layout::asleep) == 0) return;
+    /// Takes the marks away if the kernel has woken fewer than it was to wake, and nobody has announced itself since.
+    ///
+    /// \return  whether all are to be woken now: it may have been a watcher that has got the wake-up of another one
+    [[nodiscard]] bool settle(const call& made, std::uint32_t woken) noexcept {
+        // [W8] seq_cst, as [W1].
+        if (woken >= made.sleepers) return (word_.load(std::memory_order_seq_cst) & layout::watching) != 0;
         std::uint32_t value = made.value;
         // [W7] relaxed: only the order of the changes of this one word matters. Failing, too: then there may be a
         // sleeper again.
-        word_.compare_exchange_strong(value, (value & ~layout::asleep) + layout::epoch, std::memory_order_relaxed,
-                                      std::memory_order_relaxed);
+        word_.compare_exchange_strong(value, (value & ~(layout::asleep | layout::watching)) + layout::epoch,
+                                      std::memory_order_relaxed, std::memory_order_relaxed);
+        return false;
     }
 
     [[nodiscard]] std::atomic<std::uint32_t>& futex() const noexcept { return word_; }

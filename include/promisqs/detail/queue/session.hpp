@@ -147,8 +147,11 @@ public:
     /// \param wanted  how many can go on now
     void wake(role whose, std::uint64_t wanted) const noexcept {
         wait_word word = wait_word_of(whose);
-        const wait_word::call made = word.prepare(wanted);
-        if (made.sleepers != 0) word.settle(made, os::wake(word.futex(), made.sleepers));
+        for (;; wanted = wait_word::everybody) {
+            const wait_word::call made = word.prepare(wanted);
+            if (made.sleepers == 0) return;
+            if (!word.settle(made, os::wake(word.futex(), made.sleepers))) return;
+        }
     }
     void wake_all() const noexcept {
         for (const role whose : {role::producer, role::consumer}) wake(whose, wait_word::everybody);

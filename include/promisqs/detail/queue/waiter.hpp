@@ -156,10 +156,16 @@ private:
         here.promise = promise;
     }
 
-    // Marks its promise as vacant, and wakes the next participant, if that one could go on.
+    // Marks its promise as vacant, and wakes the next participant of its role, if that one could go on. Of a closed queue
+    // whose messages are all claimed, it wakes all consumers: they are to wait on the other word, or to be told.
     void leave(session& one, const place& here) const noexcept {
         if (here.promise != 0) one.schedule(here.word).leave(here.promise);
-        if (here.announced && one.ring().is_ready_for(terms_.whose)) one.wake(here.word, 1);
+        if (!here.announced) return;
+        if (terms_.whose == role::consumer && one.ring().is_drained()) {
+            one.wake(role::consumer, wait_word::everybody);
+        } else if (one.ring().is_ready_for(terms_.whose)) {
+            one.wake(terms_.whose, 1);
+        }
     }
 
     // Returns when it may be worth while to look again, or what a last look has come to.
@@ -184,6 +190,10 @@ private:
         const bool sure = !may_be_missed || os::heavy_barrier();
         const finding found = what.check();
         if (found == finding::settled || found == finding::contended) return found;
+        for (std::size_t i = 0; i < sessions_.size(); ++i) {
+            // The last message may have been claimed since: a release does not look at this word.
+            if (word_in(*sessions_[i]) != places_[i].word) return finding::contended;
+        }
         const std::uint64_t until = layout::lesser(deadline, sleep_until(sure));
         const int result = sleep_on({words.data(), count}, until);
         if (result == 0) clock.restart();
