@@ -11,6 +11,7 @@ directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
 cd "$directory"
 failures=0
+optimise=  # costs more than it gains, where the model is long and the search short
 
 # search OPTIONS...: sets `verdict` to holds, or to what spin has found; to nothing if the search was not complete.
 search() {
@@ -18,7 +19,7 @@ search() {
     verdict=
     figures=
     if ! spin -a "$@" "$model" >spin.log 2>&1 ||
-        ! gcc -w -DSAFETY -DCOLLAPSE -DMEMLIM=2800 -o pan pan.c >gcc.log 2>&1; then
+        ! gcc -w $optimise -DSAFETY -DCOLLAPSE -DMEMLIM=2800 -o pan pan.c >gcc.log 2>&1; then
         cat spin.log gcc.log 2>/dev/null || true
         return
     fi
@@ -85,13 +86,54 @@ finds -DMUTANT_SATURATED_WITHOUT_LOCK -DPREFILLED -DPRODUCERS=0 -DCONSUMERS=2 -D
 finds -DBATCHES -DCAP=2 -DMUTANT_COUNT_AFTER_CLAIM
 finds -DBATCHES -DCAP=2 -DMUTANT_COUNT_IGNORED
 
-# Sleeping and waking.
+# Sleeping and waking: one is woken for one message.
 model=$(dirname "$model")/waiting.pml
+optimise=-O2
 holds
+holds -DBATCHES=1
+holds -DTAKERS=1 -DWATCHERS=1
+holds -DTAKERS=1 -DPAIRS=1
+holds -DTAKERS=1 -DDEATHS=2
+holds -DDEATHS=1 -DLATE=1
+holds -DTAKERS=1 -DWATCHERS=1 -DDEATHS=1 -DLATE=1
+# A publication that is not ordered before the look at the word costs an interval, and no more.
+holds -DSTORE_BUFFER -DTAKERS=1 -DPRODUCERS=3 -DLATE=1
+# Harmless, because a consumer that takes a message wakes the next one, and because a waker looks for watchers again.
+holds -DBATCHES=1 -DMUTANT_BATCH_WAKES_ONE
+holds -DTAKERS=1 -DWATCHERS=1 -DMUTANT_WATCHES_WITHOUT_ITS_MARK
+holds -DTAKERS=1 -DPAIRS=1 -DMUTANT_DECIDES_ON_AN_OLD_VALUE
 finds -DMUTANT_LOOKS_BEFORE_IT_CLAIMS
 finds -DMUTANT_LOOKS_BEFORE_IT_ANNOUNCES
-finds -DMUTANT_WAKES_BEFORE_IT_CLEARS
-finds -DMUTANT_KEEPS_THE_EPOCH
+finds -DMUTANT_ANNOUNCES_SILENTLY
+finds -DMUTANT_WAKES_BEFORE_IT_CHANGES
+finds -DMUTANT_CLEARS_BLINDLY
+finds -DMUTANT_CLEARS_FIRST -DTAKERS=1 -DWATCHERS=1 -DDEATHS=1 -DLATE=1
+finds -DMUTANT_LEAVES_WITH_A_WAKE
+finds -DMUTANT_TAKES_WITHOUT_PASSING_ON
+finds -DMUTANT_USES_IT_FIRST
+finds -DMUTANT_OVERLOOKS_TOMBSTONES -DTOMBSTONES -DPRODUCERS=3
+finds -DMUTANT_WATCHES_WITHOUT_ITS_MARK -DTAKERS=1 -DPAIRS=1
+finds -DMUTANT_LOOKS_FOR_WATCHERS_ONCE -DTAKERS=1 -DPAIRS=1
+
+# The same on a queue that is being closed.
+model=$(dirname "$model")/closing.pml
+holds -DPOPPERS=0
+holds -DPOPPERS=0 -DHANDED_BACK=1
+holds -DPOPPERS=0 -DDEATHS=1
+holds -DCLOSED -DHANDED_BACK=1
+holds -DCLOSED -DPOPPERS=0 -DCONSUMERS=3
+finds -DMUTANT_CLOSES_SILENTLY
+finds -DCLOSED -DMUTANT_DECIDES_ONCE
+finds -DCLOSED -DMUTANT_LEAVES_SILENTLY
+finds -DCLOSED -DMUTANT_PASSES_ON_MESSAGES_ONLY
+finds -DCLOSED -DMUTANT_FORGETS_ITS_WORD
+finds -DCLOSED -DMUTANT_HANDS_BACK_ON_ONE_WORD -DHANDED_BACK=1
+
+# Who looks for the dead, and when.
+model=$(dirname "$model")/keeping.pml
+holds
+holds -DDEATHS=1
+finds -DMUTANT_LEAVES_NO_VACANCY
 
 if [ "$failures" -ne 0 ]; then
     echo "$failures failed"

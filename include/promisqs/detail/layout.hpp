@@ -173,7 +173,7 @@ static_assert(sizeof(participant) == 128);
 inline constexpr std::uint32_t asleep = 1;    // a participant may sleep on this word
 inline constexpr std::uint32_t closing = 2;   // consumers' word, with a single producer: the queue is being closed
 inline constexpr std::uint32_t ended = 4;     // the same: the queue is known to be closed for good
-inline constexpr std::uint32_t watching = 8;  // one that sleeps may leave what it is woken for: all are to be woken
+inline constexpr std::uint32_t watching = 8;  // one may leave what it is woken for and sleep again: wake all
 inline constexpr std::uint32_t epoch = 16;
 
 /// In `look_due`: nobody sleeps until then in order to look.

@@ -58,7 +58,7 @@ private:
     std::array<session*, waiter::most_queues> sessions;
     for (std::size_t i = 0; i < queues.size(); ++i) sessions[i] = &queues[i]->session();
     awaited_message what(queues);
-    waiter loop({sessions.data(), queues.size()}, {.whose = role::consumer, .watches = true, .interrupt = interrupt});
+    waiter loop({sessions.data(), queues.size()}, {.whose = role::consumer, .watches = false, .interrupt = interrupt});
     if (loop.wait(what, wait_policy::balanced(), deadline) != waiter::ending::settled) return std::nullopt;
     return what.ready();
 }

@@ -58,7 +58,7 @@ public:
     /// Who waits, and for what.
     struct terms {
         role whose;
-        bool watches;                                     ///< may leave to others what it is woken for
+        bool watches;                                     ///< may sleep again though it has found something
         const entry_key* key = nullptr;                   ///< how to find its entry, if there is one queue
         std::atomic<std::uint32_t>* interrupt = nullptr;  ///< ends the wait when it is not 0; woken by `os::wake`
     };
@@ -156,8 +156,8 @@ private:
         here.promise = promise;
     }
 
-    // Marks its promise as vacant, and wakes the next participant of its role, if that one could go on. Of a closed queue
-    // whose messages are all claimed, it wakes all consumers: they are to wait on the other word, or to be told.
+    // Marks its promise as vacant, and wakes the next participant of its role, if that one could go on. Of a closed
+    // queue whose messages are all claimed, it wakes all consumers: they are to wait on the other word, or to be told.
     void leave(session& one, const place& here) const noexcept {
         if (here.promise != 0) one.schedule(here.word).leave(here.promise);
         if (!here.announced) return;
