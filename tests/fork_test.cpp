@@ -6,11 +6,14 @@
 #include "support/names.hpp"
 #include "support/process.hpp"
 #include "support/raw_object.hpp"
+#include "support/skip.hpp"
 
 #include <promisqs/detail/layout.hpp>
 #include <promisqs/detail/os/file.hpp>
 #include <promisqs/queue.hpp>
 
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -18,6 +21,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <thread>
@@ -233,6 +237,93 @@ TEST_CASE("a child that has given up its privileges can still recover") {
     });
 
     CHECK(wait_for(pid) == 0);
+}
+
+TEST_CASE("a child that starts another program leaves the queue to its parent, which removes it") {
+    const scoped_name name("fork-exec");
+    std::optional<queue> q = queue::create(name, 8);
+    const signal_pipe go;
+    const ::pid_t pid = forked([&] {
+        if (!q->push(3)) return 1;
+        // It ends when this process lets it: reading from the pipe.
+        ::dup2(std::stoi(go.reader()), 0);
+        ::execlp("sh", "sh", "-c", "head -c1 > /dev/null", static_cast<char*>(nullptr));
+        return 2;
+    });
+    while (std::filesystem::read_symlink("/proc/" + std::to_string(pid) + "/exe") ==
+           std::filesystem::read_symlink("/proc/self/exe")) {
+        std::this_thread::yield();
+    }
+    CHECK(q->pop() == 3U);
+    q.reset();
+    CHECK_FALSE(name.exists());
+    go.send();
+    wait_for(pid);
+}
+
+TEST_CASE(
+    "a process that changes its root directory after it has opened a queue, and its child, go on, and remove it") {
+    SKIP_UNLESS(::geteuid() == 0, "only root can change its root directory");
+    const scoped_name name("chroot");
+    CHECK(wait_for(forked([&] {
+              std::optional<queue> q = queue::create(name, 8);
+              if (!q->push(1) || ::chroot("/usr") != 0 || ::chdir("/") != 0) return 1;
+              const ::pid_t child = ::fork();
+              if (child == 0) ::_exit(q->pop() == 1U && q->push(2) ? 0 : 1);
+              if (wait_for(child) != 0) return 3;
+              if (q->pop() != 2U) return 4;
+              q.reset();
+              return 0;
+          })) == 0);
+    CHECK_FALSE(name.exists());
+}
+
+TEST_CASE("where /proc is not mounted, queues are made, opened, shared with children and removed all the same") {
+    const scoped_name name("no-proc");
+    const int status = wait_for(forked([&] {
+        if (::unshare(CLONE_NEWNS) != 0) return 77;
+        if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return 77;
+        if (::mount("none", "/proc", "tmpfs", 0, nullptr) != 0) return 77;
+        std::optional<queue> q = queue::create(name, 8);
+        auto other = queue::open(name);
+        if (!q->push(1) || other.pop() != 1U) return 1;
+        const ::pid_t child = ::fork();
+        if (child == 0) ::_exit(q->push(2) ? 0 : 1);
+        return wait_for(child) == 0 && q->pop() == 2U ? 0 : 2;
+    }));
+    SKIP_UNLESS(status != 77, "this process may not mount anything");
+    CHECK(status == 0);
+    CHECK_FALSE(name.exists());
+}
+
+TEST_CASE("a process that has given up its privileges ends its queue, though it may not remove the name") {
+    SKIP_UNLESS(::geteuid() == 0, "there are no privileges to give up");
+    const scoped_name name("setuid");
+    CHECK(wait_for(forked([&] {
+              std::optional<queue> q = queue::create(name, 8);
+              if (!q->push(1) || ::setuid(65534) != 0) return 1;
+              if (q->pop() != 1U || !q->push(2)) return 2;
+              q.reset();
+              return 0;
+          })) == 0);
+    CHECK(queue::open_or_create(name, 8).created());
+}
+
+TEST_CASE("a child whose parent may not open the file any more gets an error that says so") {
+    SKIP_UNLESS(::geteuid() == 0, "there are no privileges to give up");
+    const scoped_name name("setuid-fork");
+    auto q = queue::create(name, 8);
+    CHECK(wait_for(forked([&] {
+              if (::setuid(65534) != 0) return 1;
+              return wait_for(forked([&] {
+                  try {
+                      static_cast<void>(q.push(1));
+                  } catch (const promisqs::queue_error& error) {
+                      return std::string(error.what()).find("privileges") != std::string::npos ? 0 : 2;
+                  }
+                  return 3;
+              }));
+          })) == 0);
 }
 
 TEST_CASE("a program started from this one does not inherit the queue") {

@@ -10,10 +10,17 @@
 #include "support/names.hpp"
 #include "support/process.hpp"
 #include "support/raw_object.hpp"
+#include "support/refused_calls.hpp"
 #include "support/single_step.hpp"
+#include "support/skip.hpp"
+#include "support/users.hpp"
 
+#include <promisqs/detail/layout.hpp>
+#include <promisqs/detail/os/birth.hpp>
+#include <promisqs/detail/os/file.hpp>
 #include <promisqs/queue.hpp>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -438,57 +445,91 @@ void kill_in_last_destruction(std::uint64_t capacity, std::uint64_t filling) {
     CHECK(gone);
 }
 
-// A victim that creates a queue, by either call.
-void kill_in_creation(std::uint64_t capacity, bool or_open) {
+// How a victim creates a queue, and which process comes after it.
+struct creation {
+    const char* what;
+    std::uint64_t capacity;
+    bool or_open = false;
+    bool by_temporary_name = false;  // the system has no nameless files
+    bool in_a_group = false;         // the next one is another member, which may not remove the victim's object
+};
+
+constexpr promisqs::options for_a_group{.permissions = 0660, .participants = few_participants.participants};
+
+queue create_or_open(const scoped_name& name, const creation& how) {
+    const auto wanted = how.in_a_group ? for_a_group : few_participants;
+    return how.or_open ? queue::open_or_create(name, how.capacity, wanted) : queue::create(name, how.capacity, wanted);
+}
+
+// What is seen of a queue that is being made is locked, or unfinished, or a queue; and has its permissions.
+void expect_no_half_made(const scoped_name& name, const creation& how) {
+    struct ::stat found {};
+    if (::stat(name.path().c_str(), &found) != 0) return;
+    expect((found.st_mode & 0777U) == (how.in_a_group ? 0660U : 0600U), "an object without its permissions is seen");
+    std::uint64_t word = 0;
+    const raw_object object(name.path());
+    expect(promisqs::detail::os::read_word(object.descriptor(), word), "an empty object is seen");
+    expect(word == promisqs::detail::layout::magic || word == promisqs::detail::layout::unfinished_magic,
+           "an object without a mark is seen");
+}
+
+// The next process finds nothing, a queue that nobody uses, or what it can take over at once. Whether it finds a queue.
+bool come_after(const scoped_name& name, const creation& how, finder by) {
+    bool complete = false;
+    {
+        std::optional<queue> mine;
+        try {
+            if (by == finder::recover) mine.emplace(queue::create(name, how.capacity, for_a_group));
+            if (by == finder::newcomer) mine.emplace(queue::open(name));
+            complete = by == finder::newcomer;
+        } catch (const promisqs::queue_error& refusal) {
+            const auto code = refusal.code();
+            complete = code == promisqs::errc::already_exists;
+            const bool honest = by == finder::recover
+                                    ? complete
+                                    : code == promisqs::errc::not_found || code == promisqs::errc::unfinished;
+            expect(honest, refusal.what());
+        }
+        if (!mine) mine.emplace(queue::open_or_create(name, how.capacity, for_a_group));
+        promisqs_test::register_at(*mine);
+        expect_intact(name, *mine, {}, by);
+    }
+    expect(how.in_a_group || !name.exists(), "the last handle did not remove the queue");
+    return complete;
+}
+
+void kill_in_creation(const creation& how) {
     const scoped_name name("kill-create");
     const auto start = [&] {
         return std::make_unique<stepped_process>([&] {
+            if (how.in_a_group && !promisqs_test::become(promisqs_test::one_member)) return 2;
+            if (how.by_temporary_name && !promisqs_test::refuse({promisqs_test::refuse_nameless_files(EOPNOTSUPP)}))
+                return 3;
             std::optional<queue> q;
-            step_through([&] {
-                q.emplace(or_open ? queue::open_or_create(name, capacity, few_participants)
-                                  : queue::create(name, capacity, few_participants));
-            });
-            return q->capacity() == capacity ? 0 : 1;
+            step_through([&] { q.emplace(create_or_open(name, how)); });
+            return q->capacity() == how.capacity ? 0 : 1;
         });
     };
     bool complete = false;  // in some trial
-    std::size_t incomplete = 0;
     const auto check = [&](finder by) {
-        // All calls wait a while for an object without a mark, as its creator may still make it; and so does an open of
-        // one that has the mark, and is not finished. Stepped through, these are long stretches in which nothing
-        // changes.
-        const auto bytes = name.exists() ? raw_object(name.path()).read() : std::vector<std::byte>();
-        std::uint64_t first_word = 0;
-        if (bytes.size() >= sizeof first_word) std::memcpy(&first_word, bytes.data(), sizeof first_word);
-        if (name.exists() && first_word != promisqs::detail::layout::magic && ++incomplete % 16 != 0) {
-            if (bytes.empty()) return static_cast<void>(::unlink(name.path().c_str()));
-            if (by == finder::newcomer) by = finder::recover;
+        expect_no_half_made(name, how);
+        if (!how.in_a_group) {
+            complete |= come_after(name, how, by);
+        } else {
+            const int status = promisqs_test::wait_for(promisqs_test::forked([&] {
+                if (!promisqs_test::become(promisqs_test::another_member)) return 3;
+                return come_after(name, how, by) ? 1 : 0;
+            }));
+            expect(status == 0 || status == 1, "another member of the group could not go on");
+            complete |= status == 1;
+            ::unlink(name.path().c_str());
         }
-        {
-            std::optional<queue> mine;
-            try {
-                if (by == finder::recover) mine.emplace(queue::create(name, capacity, few_participants));
-                if (by == finder::newcomer) mine.emplace(queue::open(name));
-                if (by == finder::newcomer) complete = true;
-            } catch (const promisqs::queue_error& refusal) {
-                const auto code = refusal.code();
-                if (by == finder::recover) {
-                    expect(code == promisqs::errc::already_exists, refusal.what());
-                    complete = true;
-                } else {
-                    const bool honest = code == promisqs::errc::not_found || code == promisqs::errc::unfinished;
-                    expect(honest, refusal.what());
-                }
-            }
-            if (!mine) mine.emplace(queue::open_or_create(name, capacity, few_participants));
-            promisqs_test::register_at(*mine);
-            expect_intact(name, *mine, {}, by);
+        if (how.by_temporary_name) {  // the next creator that needs such names removes what is left of them
+            promisqs::detail::remove_temporary_objects({promisqs::detail::object_folder::current(), name.str()});
         }
-        expect(!name.exists(), "the last handle did not remove the queue");
     };
     kill_all_over(
-        name, or_open ? "open_or_create" : "create", 0, start,
-        [&] { expect(!name.exists(), "the last handle did not remove the queue"); }, check);
+        name, how.what, 0, start, [&] { expect(!name.exists(), "the last handle did not remove the queue"); }, check);
     CHECK(complete);
 }
 
@@ -558,8 +599,20 @@ TEST_CASE("killed in the opening of a queue") {
 
 TEST_CASE("killed in the creation of a queue") {
     SKIP_IF_STEPPING_IS_REFUSED();
-    kill_in_creation(3, false);
-    kill_in_creation(1, true);
+    kill_in_creation({.what = "create", .capacity = 3});
+    kill_in_creation({.what = "open_or_create", .capacity = 1, .or_open = true});
+}
+
+TEST_CASE("killed in the creation of a queue by a temporary name") {
+    SKIP_IF_STEPPING_IS_REFUSED();
+    SKIP_UNLESS(promisqs_test::can_refuse(), "no seccomp here");
+    kill_in_creation({.what = "create by a temporary name", .capacity = 3, .by_temporary_name = true});
+}
+
+TEST_CASE("killed in the creation of a queue that another member of the group takes over") {
+    SKIP_IF_STEPPING_IS_REFUSED();
+    SKIP_UNLESS(promisqs_test::may_become_others(), "only root can become other users");
+    kill_in_creation({.what = "open_or_create in a group", .capacity = 2, .or_open = true, .in_a_group = true});
 }
 
 TEST_CASE("killed in the destruction of a handle") {

@@ -65,16 +65,6 @@ const role half_way("lifetime-half-way-creator", [](const promisqs_test::argumen
     return 0;
 });
 
-// Asks, without taking it, whether a shared lock could be had.
-bool is_locked_exclusively(const raw_object& object, std::int64_t byte) {
-    struct ::flock range {};
-    range.l_type = F_RDLCK;
-    range.l_whence = SEEK_SET;
-    range.l_start = byte;
-    range.l_len = 1;
-    return ::fcntl(object.descriptor(), F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
-}
-
 promisqs::detail::queue_request request_for(const scoped_name& name) {
     return {name.str(), {4, 4, promisqs::schema_of<std::uint32_t>}};
 }
@@ -279,15 +269,16 @@ TEST_CASE("an open that fails does not remove the queue, though nobody else uses
     CHECK(queue::open(name).pop() == 7U);
 }
 
-TEST_CASE("the last one out removes the queue though another process looks at it just then") {
+TEST_CASE("the last one out does not wait for a process that is about to end the queue, and leaves it to that one") {
     const scoped_name name("looked-at");
     std::optional<queue> q = queue::create(name, 8);
-    raw_object looking(name.path());
-    REQUIRE(looking.lock(layout::initialising_byte, lock_kind::exclusive));
-    std::thread closer([&] { q.reset(); });
-    while (!is_locked_exclusively(looking, layout::users_byte)) std::this_thread::yield();
-    REQUIRE(looking.lock(layout::initialising_byte, lock_kind::none));
-    closer.join();
+    const raw_object other(name.path());
+    REQUIRE(other.lock(layout::initialising_byte, lock_kind::exclusive));
+    q.reset();
+    CHECK(name.exists());
+    REQUIRE(other.lock(layout::initialising_byte, lock_kind::none));
+    // The other one looks again, and does the same as this user when it closes.
+    { const auto last = queue::open(name); }
     CHECK_FALSE(name.exists());
 }
 
@@ -399,6 +390,40 @@ TEST_CASE("creators killed at any moment leave nothing that stands in the way of
         REQUIRE(q.pop() == 1U);
     }
     CHECK_FALSE(name.exists());
+}
+
+TEST_CASE("users killed at any moment hold up nobody who opens, uses and closes the queue") {
+    const scoped_name name("storm");
+    shared_state& state = *share();
+    const auto start = [&] {
+        return promisqs_test::forked([&] {
+            while (state.round.load() == 0) {
+                auto q = queue::open_or_create(name, 8);
+                for (std::uint32_t i = 0; i < 4; ++i) {
+                    static_cast<void>(q.try_push(i));
+                    std::uint32_t out = 0;
+                    static_cast<void>(q.try_pop(out));
+                }
+                ++state.arrived;
+            }
+            return 0;
+        });
+    };
+    std::vector<::pid_t> pids;
+    for (int i = 0; i < 6; ++i) pids.push_back(start());
+    for (unsigned i = 0; i < 200; ++i) {
+        const unsigned before = state.arrived.load();
+        while (state.arrived.load() - before < i % 7 + 1) std::this_thread::yield();  // ends only if they get on
+        ::pid_t& victim = pids[i % pids.size()];
+        ::kill(victim, SIGKILL);
+        CHECK(promisqs_test::wait_for(victim) == -SIGKILL);
+        victim = start();
+    }
+    state.round = 1;
+    for (const ::pid_t pid : pids) CHECK(promisqs_test::wait_for(pid) == 0);
+    { const auto last = queue::open_or_create(name, 8); }
+    CHECK_FALSE(name.exists());
+    ::munmap(&state, sizeof state);
 }
 
 TEST_CASE("prefaulted, locked and huge pages can be asked for where the system gives them") {

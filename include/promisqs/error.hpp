@@ -25,7 +25,7 @@ enum class errc {
     layout_version_differs,  ///< another version of this library, with other shared bytes, made the queue
     not_a_queue,             ///< the object of that name is something else
     corrupt,                 ///< a field of the queue holds an impossible value
-    unfinished,              ///< the queue is incomplete: its creator died, or makes no progress
+    unfinished,              ///< `open`: the queue is incomplete, as its creator died
     invalid_name,            ///< empty, too long, or with a slash
     invalid_capacity,        ///< 0, or too large
     invalid_options,         ///< an option outside its range

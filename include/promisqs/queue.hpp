@@ -80,16 +80,17 @@ public:
 
     /// Creates a queue.
     ///
-    /// \param name      1 to 254 bytes without a slash; the same for all users, and on Linux a file in /dev/shm
+    /// \param name      1 to 254 bytes without a slash, not beginning with `.promisqs-`; the same for all users, and on
+    ///                  Linux a file in /dev/shm
     /// \param capacity  how many messages it holds, exactly: 1 to 2^32. All memory is reserved here
     /// \param wanted    permissions, lifetime, number of participants, and how the memory is to be had
     /// \throws queue_error  `already_exists`, `invalid_name`, `invalid_capacity`, `invalid_options`, `no_memory`,
-    ///                  `no_permission`, `not_a_queue`, `unfinished`, `corrupt`, `layout_version_differs`,
-    ///                  `system_failure`. Nothing is left behind
+    ///                  `no_permission`, `not_a_queue`, `corrupt`, `layout_version_differs`, `system_failure`. Nothing
+    ///                  is left behind
     /// \par Blocks
-    ///   while another process creates or removes the same queue; throws `unfinished` after 5 s without progress
+    ///   while another process creates or removes the same queue, as long as that one lives, also if it is stopped
     /// \par If killed
-    ///   an unfinished object is left, which the next `create` or `open_or_create` replaces
+    ///   nothing is left, or an unfinished object, which the next `create` or `open_or_create` takes over
     [[nodiscard]] static shmem_queue create(std::string_view name, size_type capacity, const options& wanted = {}) {
         return shmem_queue(detail::queue_base::create(name, description(), capacity, wanted));
     }
@@ -112,8 +113,8 @@ public:
     /// Opens a queue, or creates it if there is none. Of many processes that call this at once, one creates the queue,
     /// and all get the same. The options count for the process that creates it, except `options::memory`.
     ///
-    /// \throws queue_error  as `create` and `open`, without `already_exists` and `not_found`; and `capacity_differs`,
-    ///                  as the capacity is part of what is asked for
+    /// \throws queue_error  as `create` and `open`, without `already_exists`, `not_found` and `unfinished`; and
+    ///                  `capacity_differs`, as the capacity is part of what is asked for
     /// \par Blocks
     ///   as `create`
     /// \par If killed
@@ -127,7 +128,7 @@ public:
     /// go on with it. Its memory is given back with the last of them.
     ///
     /// \return          whether there was one
-    /// \throws queue_error  `invalid_name`, `not_a_queue`, `no_permission`, `unfinished`, `system_failure`
+    /// \throws queue_error  `invalid_name`, `not_a_queue`, `no_permission`, `system_failure`
     /// \par Blocks
     ///   as `create`
     static bool remove(std::string_view name) { return detail::queue_base::remove(name); }
@@ -140,7 +141,8 @@ public:
     shmem_queue& operator=(shmem_queue&&) noexcept = default;
 
     /// Closes the queue for this process if this was its last handle on it. Removes the queue if this was the last
-    /// handle of all, and the queue is not to be kept.
+    /// handle of all, and the queue is not to be kept. If this process may not remove its name, the messages and the
+    /// memory are gone all the same.
     ~shmem_queue() = default;
 
     /// Puts a message at the end.
@@ -577,6 +579,9 @@ public:
     [[nodiscard]] bool full() const noexcept { return impl_.full(); }
     /// The name that it was created with.
     [[nodiscard]] const std::string& name() const noexcept { return impl_.name(); }
+    /// Whether this handle's `create` or `open_or_create` has made the queue, so that it was empty then. False if the
+    /// queue was there.
+    [[nodiscard]] bool created() const noexcept { return impl_.created(); }
 
     /// Pops: every message that the loop `for (const T& m : q)` sees has been taken out. It ends when the queue is
     /// empty.

@@ -48,23 +48,38 @@ namespace promisqs::detail {
     fields.single_roles = single_roles_of(request.wanted);
 }
 
-/// Makes an empty object a queue. The caller holds the `initialising` byte.
+/// Makes an unfinished object a queue, and joins its users. The caller holds the `initialising` byte.
 ///
 /// \par If killed
-///   an unfinished object is left, whose name the next process to create it removes
+///   an unfinished object is left, which the next process to create it takes over
 [[gnu::cold]] inline void build(segment& object, const queue_request& request) {
     const schema& type = request.element.type;
-    if (const int error = object.file().join()) object.raise(error, "lock a byte of it");
-    object.mark(layout::unfinished_magic);
+    const options& wanted = request.wanted;
     object.reserve(request.plan.segment_size);
-    object.map(request.plan.segment_size, request.wanted.memory.huge);
+    object.map(request.plan.segment_size, wanted.memory.huge);
     // The system hands out zeroes. Counters, participants and slots start with them: a stamp of 0 is free, lap 0.
     write_header(object.header().fields, request);
     type.text.copy(object.at<char>(request.plan.schema_offset), type.text.size());
-    object.prepare(request.wanted.memory);
-    // [M2] release, pairs with [M1]: the header and the schema are written before the magic.
+    object.prepare(wanted.memory);
+    if (const int error = object.file().join()) object.raise(error, "lock a byte of it");
+    // [M2] release, pairs with [M1] and [M3]: the header and the schema are written before the magic.
     // Relaxed would let an opener find the magic and a header of zeroes.
     object.header().magic.store(layout::magic, std::memory_order_release);
+    object.file().unlock(layout::initialising_byte);
+}
+
+/// As `build`; where that fails, ends what there is.
+[[gnu::cold]] inline joined_segment build_or_end(segment object, const queue_request& request) {
+    try {
+        build(object, request);
+    } catch (...) {
+        if (object.is_named()) static_cast<void>(end(object));
+        throw;
+    }
+    const options& wanted = request.wanted;
+    const checked_header header{request.capacity,        request.element.size, wanted.participants, wanted.max_deaths,
+                                single_roles_of(wanted), wanted.life,          request.plan};
+    return joined_segment(std::move(object), header, true);
 }
 
 /// Throws if this process may not make an object of that size, in bytes.
@@ -79,23 +94,30 @@ namespace promisqs::detail {
 ///
 /// \throws  `queue_error`; no object is left then
 /// \par If killed
-///   an object is left, empty or unfinished, whose name the next process to create it removes
+///   as `build`
 [[gnu::cold]] inline std::optional<joined_segment> try_create(const queue_request& request) {
     check_allowed(request.name, request.plan.segment_size);
     auto made = segment::make(request.name, request.wanted.permissions);
     if (!made) return std::nullopt;
-    try {
-        if (!try_seize(*made)) return std::nullopt;  // another process took it for abandoned before we could lock it
-        build(*made, request);
-    } catch (...) {
-        if (made->is_named()) made->unlink();
-        throw;
-    }
-    made->file().unlock(layout::initialising_byte);
-    const options& wanted = request.wanted;
-    const checked_header header{request.capacity,        request.element.size, wanted.participants, wanted.max_deaths,
-                                single_roles_of(wanted), wanted.life,          request.plan};
-    return joined_segment(std::move(*made), header);
+    return build_or_end(std::move(*made), request);
+}
+
+/// Starts a queue over in an object that is abandoned, and whose name this process may not remove. The caller holds the
+/// `initialising` byte.
+[[gnu::cold]] inline joined_segment start_over_in_place(segment object, const queue_request& request) {
+    check_allowed(request.name, request.plan.segment_size);
+    // A process may have mapped what was there, and not joined it yet. It finds out by the first word.
+    if (const int error = object.mark_unfinished()) object.raise(error, "write its first 8 bytes");
+    if (const int error = object.clear()) object.raise(error, "clear it");
+    return build_or_end(std::move(object), request);
+}
+
+/// Removes what a dead creator has left, so that the name is free; or where this process may not do that, starts over
+/// in place. Nothing: look again.
+[[gnu::cold]] inline std::optional<joined_segment> take_over(segment object, const queue_request& request) {
+    if (!try_seize(object) || examine(object) != condition::abandoned) return std::nullopt;
+    if (object.unlink()) return std::nullopt;
+    return start_over_in_place(std::move(object), request);
 }
 
 }  // namespace promisqs::detail

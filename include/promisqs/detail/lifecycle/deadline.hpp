@@ -2,26 +2,19 @@
 #pragma once
 
 #include <promisqs/detail/os/futex.hpp>
-#include <promisqs/detail/raise.hpp>
-#include <promisqs/error.hpp>
 
+#include <algorithm>
 #include <cstdint>
-#include <string_view>
 
 namespace promisqs::detail {
 
-/// How long create, open and remove wait without seeing any progress while another process creates or removes the same
-/// queue. In nanoseconds.
+/// How long a thread's first use of a queue waits for a recovery in another process. In nanoseconds.
 inline constexpr std::uint64_t patience = 5'000'000'000;
-/// How long they give a creator that has made the object but not locked it. In nanoseconds.
-inline constexpr std::uint64_t grace = 250'000'000;
 
 /// A limit to waiting for other processes.
 class deadline {
 public:
-    explicit deadline(std::uint64_t nanoseconds) noexcept : length_(nanoseconds) { restart(); }
-
-    void restart() noexcept { end_ = os::steady_clock() + length_; }
+    explicit deadline(std::uint64_t nanoseconds) noexcept : end_(os::steady_clock() + nanoseconds) {}
 
     /// Waits a little. False: the time is over.
     [[nodiscard, gnu::cold]] bool wait() const noexcept {
@@ -30,20 +23,22 @@ public:
         return true;
     }
 
-    /// Waits a little.
-    ///
-    /// \throws  `queue_error` with `errc::unfinished` when the time is over
-    [[gnu::cold]] void wait_or_throw(std::string_view queue) const {
-        if (wait()) return;
-        raise(errc::unfinished, queue,
-              {"expected another process to finish creating or removing it, found no progress for ",
-               digits(length_ / 1'000'000'000),
-               " s; see whether a process that uses this name is stopped, and try again"});
+private:
+    std::uint64_t end_;
+};
+
+/// Waits for another process to let go of a lock, without a limit. Sleeps for an eighth of the time that it has waited,
+/// at least 50 microseconds and at most 10 milliseconds: a long wait costs next to nothing, a short one is not made
+/// much longer.
+class patient_wait {
+public:
+    [[gnu::cold]] void operator()() noexcept {
+        const std::uint64_t waited = os::steady_clock() - begin_;
+        os::nap(static_cast<std::uint32_t>(std::clamp<std::uint64_t>(waited / 8, 50'000, 10'000'000)));
     }
 
 private:
-    std::uint64_t length_;
-    std::uint64_t end_ = 0;
+    std::uint64_t begin_ = os::steady_clock();
 };
 
 }  // namespace promisqs::detail

@@ -4,7 +4,7 @@
 // Becoming a user of a finished object, and ceasing to be one. The rules are those of open.hpp.
 
 #include <promisqs/detail/layout.hpp>
-#include <promisqs/detail/lifecycle/deadline.hpp>
+#include <promisqs/detail/lifecycle/unfinished.hpp>
 #include <promisqs/detail/lifecycle/validation.hpp>
 #include <promisqs/detail/os/file.hpp>
 #include <promisqs/detail/os/segment.hpp>
@@ -16,56 +16,33 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <utility>
 
 namespace promisqs::detail {
 
-/// The copy of a header that was checked, and what is used of it.
-struct mapped_header {
-    layout::header_fields copy;
-    checked_header checked;
-};
-
-/// Maps a finished object and checks its header.
-[[gnu::cold]] inline mapped_header map_finished(segment& object, huge_pages huge) {
-    const auto size = static_cast<std::uint64_t>(os::size_of(object.file().descriptor()));
-    if (size < layout::participants_offset) {
-        raise(errc::corrupt, object.name(),
-              {"expected at least ", digits(layout::participants_offset), " bytes, found ", digits(size),
-               "; something else has cut it short: remove it and create it again"});
-    }
-    object.map(size, huge);
-    // [M1] acquire, pairs with [M2]: once the magic is there, so is the rest of the header, with the schema.
-    // Relaxed would let the copy below read what was there before, zeroes.
-    static_cast<void>(object.header().magic.load(std::memory_order_acquire));
-    const auto copy = copy_header(object.header());
-    return {copy, check_header(object.name(), copy, size)};
-}
-
-/// Gives up the use of a queue. Removes its name if this was the last user and the queue is not to be kept (rule 3).
+/// Gives up the use of a queue. Ends it if this was the last user and the queue is not to be kept (rule 4). Never
+/// waits.
 ///
 /// \par If killed
 ///   the queue stays; the next user can open it
 [[gnu::cold]] inline void close(const segment& object, lifetime life) noexcept {
     object.file().part();
-    if (life == lifetime::keep) return;
-    // Held until the descriptor is closed: no opener may come in before the name is gone.
-    if (object.file().lock(layout::users_byte, os::lock_kind::exclusive) != 0) return;
-    // Another process may hold this one for an instant, to see whether the object was abandoned, or to remove it.
-    for (const deadline limit(grace); object.file().lock(layout::initialising_byte, os::lock_kind::exclusive) != 0;) {
-        if (!limit.wait()) return;
-    }
-    if (object.is_named()) object.unlink();
+    // The locks are held until the descriptor is closed: no opener may come in before the name is gone.
+    if (life != lifetime::keep && try_end(object) == usage::none) static_cast<void>(end(object));
 }
 
 /// A queue's segment that this process uses, and what is used of its header. Closed with the object's end.
 class joined_segment {
 public:
-    [[gnu::cold]] joined_segment(segment object, const checked_header& header) noexcept
-        : object_(std::move(object)), header_(header) {}
+    [[gnu::cold]] joined_segment(segment object, const checked_header& header, bool created) noexcept
+        : object_(std::move(object)), header_(header), created_(created) {}
     [[gnu::cold]] joined_segment(joined_segment&& other) noexcept
-        : object_(std::move(other.object_)), header_(other.header_), open_(std::exchange(other.open_, false)) {}
+        : object_(std::move(other.object_)),
+          header_(other.header_),
+          created_(other.created_),
+          open_(std::exchange(other.open_, false)) {}
     joined_segment& operator=(joined_segment&&) = delete;
     [[gnu::cold, gnu::noinline]] ~joined_segment() {
         if (open_) close(object_, header_.life);
@@ -73,36 +50,96 @@ public:
 
     [[nodiscard]] const segment& object() const noexcept { return object_; }
     [[nodiscard]] const checked_header& header() const noexcept { return header_; }
+    /// Whether this process has made the queue.
+    [[nodiscard]] bool created() const noexcept { return created_; }
 
 private:
     segment object_;
     checked_header header_;
+    bool created_;
     bool open_ = true;
 };
 
+/// A queue that was found, mapped; not yet used, so that it may be ended, or started over, at any time.
+class found_queue {
+public:
+    [[gnu::cold]] found_queue(segment& object, huge_pages huge) : object_(object) {
+        const auto size = static_cast<std::uint64_t>(os::size_of(object.file().descriptor()));
+        if (size < layout::participants_offset) {
+            raise(errc::corrupt, object.name(),
+                  {"expected at least ", digits(layout::participants_offset), " bytes, found ", digits(size),
+                   "; something else has cut it short: remove it and create it again"});
+        }
+        object.map(size, huge);
+        // [M1] acquire, pairs with [M2]: once the magic is there, so is the rest of the header, with the schema.
+        // Relaxed would let the copy below read what was there before, zeroes.
+        static_cast<void>(object.header().magic.load(std::memory_order_acquire));
+        header_ = copy_header(object.header());
+        size_ = size;
+    }
+
+    [[nodiscard]] const segment& object() const noexcept { return object_; }
+
+    /// The header, once it has been checked.
+    [[nodiscard, gnu::cold]] checked_header check() const { return check_header(object_.name(), header_, size_); }
+
+    [[gnu::cold]] void check_type(const checked_header& checked, const element_description& element) const {
+        check_element(object_.name(), header_, object_.at<std::byte>(checked.plan.schema_offset), element);
+    }
+
+    /// Whether it still is the queue that was found. If not, what was found of it means nothing: look again.
+    [[nodiscard, gnu::cold]] bool is_current() const noexcept {
+        // [M3] acquire, pairs with [M2]: a process that has started the queue over has written its header before.
+        // Relaxed would let the copy below be the old header, and the new queue pass for the one that was found.
+        if (object_.header().magic.load(std::memory_order_acquire) != layout::magic) return false;
+        const auto now = copy_header(object_.header());
+        return std::memcmp(&now, &header_, sizeof now) == 0;
+    }
+
+private:
+    segment& object_;
+    layout::header_fields header_{};
+    std::uint64_t size_ = 0;
+};
+
+/// Calls `use(found_queue&)`. Nothing if it failed because the queue was ended meanwhile, or started over.
+template <class Use>
+[[gnu::cold]] auto use_found(segment& object, huge_pages huge, Use use)
+    -> std::optional<decltype(use(std::declval<found_queue&>()))> {
+    found_queue found(object, huge);
+    try {
+        return use(found);
+    } catch (const queue_error&) {
+        if (found.is_current()) throw;
+        return std::nullopt;
+    }
+}
+
 /// Joins the users of an object. False: its name is gone, or going; start over.
-[[gnu::cold]] inline bool try_join(const segment& object) {
+[[gnu::cold]] inline bool try_join(const found_queue& found) {
+    const segment& object = found.object();
     const int error = object.file().join();
     if (error == EAGAIN) return false;
     if (error != 0) object.raise(error, "lock a byte of it");
-    if (object.is_named()) return true;
+    if (object.is_named() && found.is_current()) return true;
     object.file().part();
     return false;
 }
 
-/// Becomes a user of a finished object, if it is what was asked for. Nothing if its name is gone, or going: start over.
+/// Becomes a user of a finished object, if it is what was asked for. Nothing if its name is gone, or going, or it has
+/// been started over: look again.
 [[gnu::cold]] inline std::optional<joined_segment> try_use(segment object, const queue_request& request) {
-    const auto [copy, header] = map_finished(object, request.wanted.memory.huge);
-    check_element(object.name(), copy, object.at<std::byte>(header.plan.schema_offset), request.element);
-    if (request.capacity != 0 && header.capacity != request.capacity) {
-        raise(errc::capacity_differs, object.name(),
-              {"expected capacity ", digits(request.capacity), ", found ", digits(header.capacity),
-               "; ask for the capacity it has, call open, or remove it and create it again"});
-    }
-    // Before joining: a user that fails here would be the last one out of a queue that it never used.
-    object.prepare(request.wanted.memory);
-    if (!try_join(object)) return std::nullopt;
-    return joined_segment(std::move(object), header);
+    checked_header header{};
+    const auto joined = use_found(object, request.wanted.memory.huge, [&](const found_queue& found) {
+        header = found.check();
+        found.check_type(header, request.element);
+        check_capacity(header, request);
+        // Before joining: a user that fails here would be the last one out of a queue that it never used.
+        object.prepare(request.wanted.memory);
+        return try_join(found);
+    });
+    if (joined != true) return std::nullopt;
+    return joined_segment(std::move(object), header, false);
 }
 
 }  // namespace promisqs::detail

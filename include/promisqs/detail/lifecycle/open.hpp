@@ -4,16 +4,20 @@
 // Creating, opening and removing a queue's shared memory object. Unrelated processes race for all of it, and each may
 // die half-way. All functions of this folder rely on these rules, with the lock bytes of layout.hpp:
 //
-//  1. A process that builds an object, or removes its name, holds the object's `initialising` byte, and has seen,
-//     holding it, that the name leads to that very object. So no process removes a name that another one has just used
-//     again.
-//  2. The creator marks the object as unfinished, and writes the magic last. An empty or unfinished object whose
-//     `initialising` byte is free has lost its creator: its name can be removed. (A creator that had not come to lock
-//     its object finds that out by rule 1, and starts over.)
+//  1. A process that builds an object, or ends it, holds the object's `initialising` byte, and has seen, holding it,
+//     that the name leads to that very object. So no process removes a name that another one has just used again.
+//  2. No half-made object is ever visible. The creator locks the object and marks it as unfinished before it gives it
+//     its name, and writes the magic last. An unfinished object whose `initialising` byte is locked has a creator that
+//     is alive: others wait for as long as that takes. If the byte is free, the creator has died: the next one removes
+//     the name. A process that may not do that (another user made the object, and /dev/shm is sticky) builds the queue
+//     in place. No time-out decides.
 //  3. Every user holds a shared lock on the `users` byte. The creator takes it before it writes the magic. An opener,
-//     once it has the lock, looks whether the name still leads here, and starts over if not. A user that closes the
-//     queue drops the lock, and then tries for an exclusive one. The user that gets it is the last, and removes the
-//     name.
+//     once it has the lock, looks whether the name still leads here, to the queue that it has found, and starts over if
+//     not.
+//  4. A user that closes the queue drops that lock. Then it tries for `initialising`, and for an exclusive lock on
+//     `users`. If it gets both, it was the last, and ends the queue. It does not wait while it holds one of
+//     them. A process that holds `initialising` and was refused `users` looks
+//     once more after it has let go: a user that left in between was refused `initialising`, and relies on it.
 
 #include <promisqs/detail/layout.hpp>
 #include <promisqs/detail/lifecycle/create.hpp>
@@ -28,6 +32,7 @@
 #include <promisqs/options.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -37,13 +42,16 @@ namespace promisqs::detail {
 /// Counts the messages that wait in a queue. The caller hands it in, because nothing here knows the ring.
 using message_counter = std::uint64_t (*)(const segment& object, const checked_header& header);
 
-[[noreturn, gnu::cold]] inline void refuse_to_create(segment& found, message_counter count) {
-    const auto header = map_finished(found, huge_pages::never).checked;
-    const bool used = os::byte_is_locked(found.file().descriptor(), layout::users_byte);
-    raise(errc::already_exists, found.name(),
-          {"expected no queue of this name, found one of capacity ", digits(header.capacity), ", with ",
-           digits(header.element_size), " bytes an element, messages waiting: ", digits(count(found, header)), ", ",
-           used ? "in use" : "used by nobody", "; open it (open, open_or_create), or remove it first"});
+/// Throws. Returns only if the queue was ended meanwhile, or started over.
+[[gnu::cold]] inline void refuse_to_create(segment& object, message_counter count) {
+    static_cast<void>(use_found(object, huge_pages::never, [&](const found_queue& found) -> bool {
+        const auto header = found.check();
+        const bool used = os::byte_is_locked(object.file().descriptor(), layout::users_byte);
+        raise(errc::already_exists, object.name(),
+              {"expected no queue of this name, found one of capacity ", digits(header.capacity), ", with ",
+               digits(header.element_size), " bytes an element, messages waiting: ", digits(count(object, header)),
+               used ? ", in use" : ", used by nobody", "; open it (open, open_or_create), or remove it first"});
+    }));
 }
 
 // The functions that follow are not cold, unlike what they call: g++ takes all of a function for cold that has to pass
@@ -52,30 +60,40 @@ using message_counter = std::uint64_t (*)(const segment& object, const checked_h
 /// Which of the two a call may do: create a queue where there is none, and use one that it finds.
 enum class join_mode { create, open, open_or_create };
 
+/// One step of `join_queue`. Nothing: look again.
+[[gnu::cold]] inline std::optional<joined_segment> try_to_join(const queue_request& request, join_mode mode,
+                                                               message_counter count) {
+    const bool may_create = mode != join_mode::open;
+    auto found = segment::find(request.name);
+    if (!found) {
+        if (may_create) return try_create(request);
+        raise(errc::not_found, request.name,
+              {"expected a queue of this name, found none; create it first, or call open_or_create"});
+    }
+    switch (look_at(*found)) {
+        case condition::foreign: raise_foreign(*found);
+        case condition::in_work: return std::nullopt;
+        case condition::abandoned:
+            if (may_create) return take_over(std::move(*found), request);
+            raise_abandoned(*found);
+        case condition::finished: break;
+    }
+    if (mode != join_mode::create) return try_use(std::move(*found), request);
+    refuse_to_create(*found, count);
+    return std::nullopt;
+}
+
 /// Creates or opens a queue's segment, whichever is possible and allowed.
 ///
 /// \param count  for `join_mode::create` alone
 /// \throws       `queue_error`; nothing is left behind
 /// \par Blocks
-///   while another process creates or removes the same queue; throws `errc::unfinished` after `patience` without
-///   progress
+///   while another process, alive but perhaps stopped, creates or removes the same queue
 /// \par If killed
-///   as `try_create`
+///   as `build`
 inline joined_segment join_queue(const queue_request& request, join_mode mode, message_counter count) {
-    const bool may_create = mode != join_mode::open;
-    deadline limit(patience);
-    for (;;) {
-        if (may_create) {
-            if (auto made = try_create(request)) return std::move(*made);
-        }
-        if (auto found = find_finished(request.name, may_create, limit)) {
-            if (mode == join_mode::create) refuse_to_create(*found, count);
-            if (auto joined = try_use(std::move(*found), request)) return std::move(*joined);
-        } else if (!may_create) {
-            raise(errc::not_found, request.name,
-                  {"expected a queue of this name, found none; create it first, or call open_or_create"});
-        }
-        limit.wait_or_throw(request.name);
+    for (patient_wait wait;; wait()) {
+        if (auto joined = try_to_join(request, mode, count)) return std::move(*joined);
     }
 }
 
@@ -110,16 +128,13 @@ inline joined_segment open_or_create_segment(std::string_view name, const elemen
 inline bool remove_segment(std::string_view queue) {
     check_name(queue);
     const std::string name(queue);
-    const deadline limit(patience);
-    for (;;) {
+    for (patient_wait wait;; wait()) {
         const auto found = segment::find(name);
         if (!found) return false;
         if (examine(*found) == condition::foreign) raise_foreign(*found);
-        if (try_seize(*found)) {
-            if (!found->unlink()) raise_not_removable(*found);
-            return true;
-        }
-        limit.wait_or_throw(name);
+        if (!try_seize(*found)) continue;
+        if (!found->unlink()) raise_not_removable(*found);
+        return true;
     }
 }
 

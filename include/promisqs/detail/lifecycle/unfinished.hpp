@@ -1,32 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// How far the object that has a queue's name has come, and what to do while it is no complete queue. The rules are
-// those of open.hpp.
+// How far the object that has a queue's name has come, and the locks of a process that builds it, or ends it. The rules
+// are those of open.hpp.
 
 #include <promisqs/detail/layout.hpp>
-#include <promisqs/detail/lifecycle/deadline.hpp>
 #include <promisqs/detail/os/file.hpp>
 #include <promisqs/detail/os/segment.hpp>
+#include <promisqs/detail/os/shared_file.hpp>
 #include <promisqs/detail/raise.hpp>
 #include <promisqs/error.hpp>
 
 #include <cstdint>
-#include <optional>
-#include <string>
 
 namespace promisqs::detail {
 
-enum class condition { finished, unfinished, empty, foreign };
+enum class condition {
+    finished,   ///< a queue
+    in_work,    ///< a process that is alive builds it
+    abandoned,  ///< the process that built it died; or its last user could not remove its name
+    foreign     ///< no queue of ours
+};
 
+/// What the object is while its `initialising` byte is free, or held by this process.
 [[gnu::cold]] inline condition examine(const segment& object) {
     const int file = object.file().descriptor();
     std::uint64_t word = 0;
     if (!os::is_regular(file)) return condition::foreign;
-    if (os::size_of(file) == 0) return condition::empty;
+    if (os::size_of(file) == 0) return condition::abandoned;
     if (!os::read_word(file, word)) return condition::foreign;
-    if (word == layout::unfinished_magic) return condition::unfinished;
+    if (word == layout::unfinished_magic) return condition::abandoned;
     return word == layout::magic ? condition::finished : condition::foreign;
+}
+
+[[gnu::cold]] inline condition look_at(const segment& object) {
+    // The lock before the state: a process that drops its lock after this look has finished by the next one.
+    const bool locked = os::byte_is_locked(object.file().descriptor(), layout::initialising_byte);
+    const condition found = examine(object);
+    return locked && found == condition::abandoned ? condition::in_work : found;
 }
 
 [[noreturn, gnu::cold, gnu::noinline]] inline void raise_foreign(const segment& object) {
@@ -41,6 +52,12 @@ enum class condition { finished, unfinished, empty, foreign };
           {"expected permission to remove it, found that it belongs to another user; ask its owner to remove it"});
 }
 
+[[noreturn, gnu::cold, gnu::noinline]] inline void raise_abandoned(const segment& object) {
+    raise(errc::unfinished, object.name(),
+          {"expected a complete queue, found what is left of one: its creator died while building it, or its last user "
+           "could not remove its name; call create or open_or_create, which start over, or remove"});
+}
+
 /// Locks the object, for building it or for removing its name (rule 1). False: another process has locked it, or the
 /// name leads elsewhere by now.
 [[gnu::cold]] inline bool try_seize(const segment& object) {
@@ -50,71 +67,34 @@ enum class condition { finished, unfinished, empty, foreign };
     return false;
 }
 
-/// Removes the name of an unfinished object, unless its creator is at work on it (rule 2).
-[[gnu::cold]] inline void remove_abandoned(const segment& object) {
-    if (!try_seize(object)) return;
-    const auto state = examine(object);
-    const bool abandoned = state == condition::unfinished || state == condition::empty;
-    if (abandoned && !object.unlink()) raise_not_removable(object);
-    object.file().unlock(layout::initialising_byte);
-}
-
-/// Waits for the creator of an object that is not finished; takes the object away if the creator is dead.
-class unfinished_objects {
-public:
-    /// \param replace  whether to remove an abandoned object; otherwise it is an error
-    explicit unfinished_objects(bool replace) noexcept : replace_(replace) {}
-
-    /// One step; the caller looks again after it.
-    ///
-    /// \param locked  whether the creator holds its lock, as seen before `state`
-    /// \param limit   is restarted when there is progress
-    [[gnu::cold]] void deal_with(const segment& object, condition state, bool locked, deadline& limit) {
-        if (locked) {
-            const std::int64_t size = os::size_of(object.file().descriptor());
-            if (size != size_) limit.restart();  // its creator is getting on
-            size_ = size;
-            creator_locks_it_.restart();
-            limit.wait_or_throw(object.name());
-        } else if (state == condition::unfinished && replace_) {
-            remove_abandoned(object);
-            limit.wait_or_throw(object.name());
-        } else if (!creator_locks_it_.wait()) {
-            // Before that, an empty object may have a creator that has not come to lock it.
-            if (!replace_) raise_abandoned(object);
-            remove_abandoned(object);
-            creator_locks_it_.restart();
-        }
-    }
-
-private:
-    [[noreturn, gnu::cold, gnu::noinline]] static void raise_abandoned(const segment& object) {
-        raise(errc::unfinished, object.name(),
-              {"expected a complete queue, found one whose creator died while building it; "
-               "call create or open_or_create, which start over, or remove"});
-    }
-
-    bool replace_;
-    std::int64_t size_ = 0;
-    deadline creator_locks_it_{grace};
+enum class usage {
+    none,    ///< no process uses it, and none can begin to: this one holds both locks
+    in_use,  ///< a process that is alive uses it
+    unknown  ///< another process is building it, or ending it; or its name leads elsewhere
 };
 
-/// Opens an object that its creator has finished. Nothing if there is none of that name.
+/// Locks a queue that no process uses, to end it (rule 4).
+[[gnu::cold]] inline usage try_end(const segment& object) noexcept {
+    shared_file& file = object.file();
+    do {
+        if (file.lock(layout::initialising_byte, os::lock_kind::exclusive) != 0) return usage::unknown;
+        const bool is_named = object.is_named();
+        if (is_named && file.lock(layout::users_byte, os::lock_kind::exclusive) == 0) return usage::none;
+        file.unlock(layout::initialising_byte);
+        if (!is_named) return usage::unknown;
+        // The last user may have left just now, and have found `initialising` locked, by us: then it relies on us.
+    } while (!os::byte_is_locked(file.descriptor(), layout::users_byte));
+    return usage::in_use;
+}
+
+/// Ends a queue for which `try_end` has taken the locks. A name that this process may not remove stays; what it leads
+/// to is abandoned then, and takes up next to no memory. The locks are dropped with the object's descriptor.
 ///
-/// \param replace  whether to remove an object that was abandoned unfinished; otherwise it is an error
-/// \param limit    how long to wait without progress
-[[gnu::cold]] inline std::optional<segment> find_finished(const std::string& name, bool replace, deadline& limit) {
-    unfinished_objects unfinished(replace);
-    for (;;) {
-        auto found = segment::find(name);
-        if (!found) return std::nullopt;
-        // The lock before the state: a creator that drops its lock after this look has finished by the next one.
-        const bool locked = os::byte_is_locked(found->file().descriptor(), layout::initialising_byte);
-        const auto state = examine(*found);
-        if (state == condition::finished) return found;
-        if (state == condition::foreign) raise_foreign(*found);
-        unfinished.deal_with(*found, state, locked, limit);
-    }
+/// \return  whether the name is gone
+[[gnu::cold]] inline bool end(const segment& object) noexcept {
+    if (object.unlink()) return true;
+    if (object.mark_unfinished() == 0) static_cast<void>(object.clear());
+    return false;
 }
 
 }  // namespace promisqs::detail

@@ -5,6 +5,7 @@
 // trusted: the header is copied out once, the copy is checked, and only the copy is used from then on.
 
 #include <promisqs/detail/layout.hpp>
+#include <promisqs/detail/os/birth.hpp>
 #include <promisqs/detail/raise.hpp>
 #include <promisqs/element.hpp>
 #include <promisqs/error.hpp>
@@ -50,12 +51,13 @@ inline constexpr std::size_t max_name_length = 254;
 
 [[gnu::cold]] inline void check_name(std::string_view name) {
     const bool slash = name.find('/') != name.npos;
-    const bool dots = name == "." || name == "..";
-    if (!name.empty() && name.size() <= max_name_length && !dots && !slash && name.find('\0') == name.npos) return;
+    const bool taken = name == "." || name == ".." || name.starts_with(temporary_prefix);
+    if (!name.empty() && name.size() <= max_name_length && !taken && !slash && name.find('\0') == name.npos) return;
     raise(errc::invalid_name, name,
           {"expected 1 to ", digits(max_name_length),
-           " bytes, without a slash or a zero byte, and not \".\" or \"..\"; found ", digits(name.size()), " bytes",
-           slash ? ", and a slash" : "", "; choose another name"});
+           " bytes, without a slash or a zero byte, not \".\" or \"..\", and not \"", temporary_prefix,
+           "\" at the beginning; found ", digits(name.size()), " bytes", slash ? ", and a slash" : "",
+           "; choose another name"});
 }
 
 [[gnu::cold]] inline void check_options(std::string_view name, const options& wanted) {
@@ -205,6 +207,14 @@ private:
            digits(expected.alignment), "), found ", stored, " (", digits(header.element_size), " bytes, aligned to ",
            digits(header.element_alignment),
            "); open it with the type that it was created with, or remove it and create it again"});
+}
+
+/// Throws unless the queue has the capacity that was asked for, if one was.
+[[gnu::cold]] inline void check_capacity(const checked_header& found, const queue_request& request) {
+    if (request.capacity == 0 || found.capacity == request.capacity) return;
+    raise(errc::capacity_differs, request.name,
+          {"expected capacity ", digits(request.capacity), ", found ", digits(found.capacity),
+           "; ask for the capacity it has, call open, or remove it and create it again"});
 }
 
 }  // namespace promisqs::detail

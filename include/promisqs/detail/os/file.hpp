@@ -55,21 +55,33 @@ inline bool byte_is_locked(int file, std::int64_t byte) noexcept {
 
 inline void close(int file) noexcept { ::syscall(SYS_close, file); }
 
-/// A second descriptor of the same open file description, which `exec` closes; -1 on failure. Never 0 to 2, to which
-/// programs write without having opened them.
+/// A second descriptor of the same open file description, which `exec` closes; -1 on failure. Never 0 to 2.
 inline int duplicate(int file) noexcept { return ::fcntl(file, F_DUPFD_CLOEXEC, 3); }
+
+/// The same descriptor, but never 0 to 2, to which programs write without having opened them.
+inline int above_standard(int file) noexcept {
+    if (file < 0 || file > 2) return file;
+    const int higher = duplicate(file);
+    const int error = errno;
+    close(file);
+    errno = error;
+    return higher;
+}
+
+/// Where a process finds a file that it has open.
+struct descriptor_path {
+    char text[32];
+};
+inline descriptor_path path_of(int file) noexcept {
+    descriptor_path result{};
+    std::snprintf(result.text, sizeof result.text, "/proc/self/fd/%d", file);
+    return result;
+}
 
 /// A descriptor of the same file with an open file description of its own; -1 on failure. Never 0 to 2.
 inline int reopen(int file) noexcept {
-    char path[32];
-    std::snprintf(path, sizeof path, "/proc/self/fd/%d", file);
-    const int opened = static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC | O_LARGEFILE));
-    if (opened < 0 || opened > 2) return opened;
-    const int higher = duplicate(opened);
-    const int error = errno;
-    close(opened);
-    errno = error;
-    return higher;
+    return above_standard(
+        static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path_of(file).text, O_RDWR | O_CLOEXEC | O_LARGEFILE)));
 }
 
 /// The size in bytes; -1 on failure.
@@ -83,21 +95,15 @@ inline bool is_regular(int file) noexcept {
     return ::fstat(file, &found) == 0 && S_ISREG(found.st_mode);
 }
 
-/// Whether the shared memory object of this name is this file. Needs no permission on the object.
-inline bool object_is(const char* name, int file) noexcept {
-    char path[300];
-    struct ::stat named {};
+/// Whether a descriptor is of the file that `stat` has described.
+inline bool is_file(int file, const struct ::stat& described) noexcept {
     struct ::stat open {};
-    std::snprintf(path, sizeof path, "/dev/shm/%s", name);
-    return ::lstat(path, &named) == 0 && ::fstat(file, &open) == 0 && named.st_dev == open.st_dev &&
-           named.st_ino == open.st_ino;
+    return ::fstat(file, &open) == 0 && open.st_dev == described.st_dev && open.st_ino == described.st_ino;
 }
 
-/// Removes the name of a shared memory object.
-inline bool remove_object(const char* name) noexcept {
-    char path[300];
-    std::snprintf(path, sizeof path, "/dev/shm/%s", name);
-    return ::unlink(path) == 0;
+inline bool is_same_file(int file, int other) noexcept {
+    struct ::stat found {};
+    return ::fstat(other, &found) == 0 && is_file(file, found);
 }
 
 /// Whether this process may make a file of that size, in bytes. Beyond the limit the kernel sends SIGXFSZ, which ends
@@ -115,8 +121,7 @@ inline int reserve(int file, std::uint64_t size) {
     // Refuses what can't fit before it takes up what there is.
     struct ::statvfs space {};
     if (::fstatvfs(file, &space) == 0 && space.f_blocks != 0 && size / space.f_frsize > space.f_bavail) return ENOSPC;
-    // In pieces: some kernels undo a call that a signal interrupts, and signals may come faster than gigabytes. And the
-    // processes that wait for the object see it grow.
+    // In pieces: some kernels undo a call that a signal interrupts, and signals may come faster than gigabytes.
     constexpr std::uint64_t piece = std::uint64_t{32} << 20;
     for (std::uint64_t done = 0; done < size;) {
         const std::uint64_t length = size - done < piece ? size - done : piece;
@@ -127,6 +132,21 @@ inline int reserve(int file, std::uint64_t size) {
     return 0;
 }
 
+/// Gives back the memory of a file from `begin` on, which then reads as zeroes. Its length stays: other processes may
+/// have it mapped.
+///
+/// \return  0, or an `errno`
+inline int clear(int file, std::int64_t begin) noexcept {
+    const std::int64_t size = size_of(file);
+    if (size <= begin) return size < 0 ? errno : 0;
+    // The bare system call is no cancellation point; on 32 bits it takes the offsets in halves.
+    constexpr int how = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+    const std::int64_t length = size - begin + 65536;  // all of the last page, too
+    const long result =
+        sizeof(long) == 8 ? ::syscall(SYS_fallocate, file, how, begin, length) : ::fallocate(file, how, begin, length);
+    return result == 0 ? 0 : errno;
+}
+
 /// Reads the first 8 bytes, without a mapping. False: there are not so many.
 inline bool read_word(int file, std::uint64_t& word) {
     return ::pread(file, &word, sizeof word, 0) == static_cast<::ssize_t>(sizeof word);
@@ -134,9 +154,10 @@ inline bool read_word(int file, std::uint64_t& word) {
 /// Writes the first 8 bytes, without a mapping.
 ///
 /// \return  0, or an `errno`
-inline int write_word(int file, std::uint64_t word) {
-    const ::ssize_t written = ::pwrite(file, &word, sizeof word, 0);
-    if (written == static_cast<::ssize_t>(sizeof word)) return 0;
+inline int write_word(int file, std::uint64_t word) noexcept {
+    // The bare system call is no cancellation point. The zeroes are the offset, in all of its forms.
+    const long written = ::syscall(SYS_pwrite64, file, &word, sizeof word, 0L, 0L, 0L);
+    if (written == static_cast<long>(sizeof word)) return 0;
     return written < 0 ? errno : ENOSPC;
 }
 

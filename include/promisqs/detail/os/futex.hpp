@@ -28,9 +28,9 @@ inline void pause() noexcept {
 
 inline void yield() noexcept { ::sched_yield(); }
 
-/// Sleeps for about 100 microseconds.
-inline void nap() noexcept {
-    const ::timespec duration{0, 100'000};
+/// Sleeps for about 100 microseconds, or so many nanoseconds below a second.
+inline void nap(std::uint32_t nanoseconds = 100'000) noexcept {
+    const ::timespec duration{0, static_cast<long>(nanoseconds)};
     // Not `nanosleep`: it is a cancellation point, and a thread that is cancelled in a noexcept function ends the
     // process.
     ::syscall(SYS_nanosleep, &duration, nullptr);

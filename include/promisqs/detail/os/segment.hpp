@@ -2,8 +2,10 @@
 #pragma once
 
 #include <promisqs/detail/layout.hpp>
+#include <promisqs/detail/os/birth.hpp>
 #include <promisqs/detail/os/file.hpp>
 #include <promisqs/detail/os/memory.hpp>
+#include <promisqs/detail/os/object_name.hpp>
 #include <promisqs/detail/os/process.hpp>
 #include <promisqs/detail/os/shared_file.hpp>
 #include <promisqs/detail/raise.hpp>
@@ -33,15 +35,39 @@ namespace bip = boost::interprocess;
 /// Boost.Interprocess, none of whose exceptions leaves it.
 class segment {
 public:
-    /// Creates the object, empty. Nothing when the name is taken.
+    /// Makes the object, marked as unfinished, with its `initialising` byte locked, and gives it its name only then.
+    /// Nothing when the name is taken.
     [[gnu::cold]] static std::optional<segment> make(const std::string& name, std::uint32_t permissions) {
-        using mode = decltype(bip::permissions().get_permissions());  // signed in some versions of Boost
-        const bip::permissions wanted(static_cast<mode>(permissions));
-        return obtain(name, &wanted);
+        std::optional<segment> result(named(name));
+        birth attempt(result->file_->name());
+        birth::outcome outcome;
+        {
+            const os::process_lock no_fork;
+            outcome = attempt(permissions);
+            if (outcome.error == 0) result->file_->adopt(attempt.release());
+        }
+        if (outcome.error == EEXIST) return std::nullopt;
+        if (outcome.error != 0) raise_system_error(name, outcome.error, outcome.intention);
+        return result;
     }
 
     /// Opens the object. Nothing when there is none of that name.
-    [[gnu::cold]] static std::optional<segment> find(const std::string& name) { return obtain(name, nullptr); }
+    [[gnu::cold, gnu::noinline]] static std::optional<segment> find(const std::string& name) {
+        std::optional<segment> result(named(name));
+        if (result->file_->name().is_free()) return std::nullopt;  // an exception takes 50 times as long
+        int failed = 0;
+        try {
+            const os::process_lock no_fork;
+            const bip::shared_memory_object object(bip::open_only, name.c_str(), bip::read_write);
+            result->file_->adopt(os::duplicate(object.get_mapping_handle().handle));
+            if (result->file_->descriptor() < 0) failed = errno;
+        } catch (const bip::interprocess_exception& failure) {
+            failed = failure.get_native_error();
+        }
+        if (failed == ENOENT) return std::nullopt;
+        if (failed != 0) raise_system_error(name, failed, "open it");
+        return result;
+    }
 
     segment(const segment&) = delete;
     segment& operator=(const segment&) = delete;
@@ -50,15 +76,14 @@ public:
     segment& operator=(segment&&) = delete;
     [[gnu::cold, gnu::noinline]] ~segment() = default;
 
-    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+    [[nodiscard]] const std::string& name() const noexcept { return file_->name().text(); }
     [[nodiscard]] shared_file& file() const noexcept { return *file_; }
 
     /// Whether the name still leads to this very object.
-    [[nodiscard]] bool is_named() const noexcept { return os::object_is(name_.c_str(), file_->descriptor()); }
+    [[nodiscard]] bool is_named() const noexcept { return file_->name().leads_to(file_->descriptor()); }
 
     /// Removes the name. Processes that have the object open can go on with it. False: this process may not remove it.
-    /// (Not by Boost: it needs memory for a copy of the name, and calls it a failure to have none.)
-    [[gnu::cold]] bool unlink() const noexcept { return os::remove_object(name_.c_str()); }
+    [[gnu::cold]] bool unlink() const noexcept { return file_->name().remove(); }
 
     /// Maps the first `size` bytes, which the object must have.
     ///
@@ -68,7 +93,7 @@ public:
     [[gnu::cold]] void map(std::uint64_t size, huge_pages huge) {
         const std::size_t bytes = size;
         const os::process_lock no_fork;  // a child would inherit the descriptor
-        const mappable source{os::reopen(file_->descriptor())};
+        const mappable source{file_->reopen()};
         if (source.descriptor < 0) raise(errno, "open it once more, through /proc/self/fd,");
         for (const void* address = huge == huge_pages::never ? nullptr : os::huge_address(bytes);; address = nullptr) {
             try {
@@ -94,10 +119,18 @@ public:
         }
     }
 
-    /// Writes the first word of the object, which makes it 8 bytes long.
-    [[gnu::cold]] void mark(std::uint64_t word) const {
-        check_reserved(os::write_word(file_->descriptor(), word), sizeof word);
+    /// Makes the object an unfinished one.
+    ///
+    /// \return  0, or an `errno`
+    [[gnu::cold]] int mark_unfinished() const noexcept {
+        return os::write_word(file_->descriptor(), layout::unfinished_magic);
     }
+
+    /// Gives back the memory of all but the first word. The object keeps its length, for other processes may have it
+    /// mapped.
+    ///
+    /// \return  0, or an `errno`
+    [[gnu::cold]] int clear() const noexcept { return os::clear(file_->descriptor(), sizeof layout::header::magic); }
 
     /// Makes the object `size` bytes long, all set aside, so that no later access can fail for want of memory.
     [[gnu::cold]] void reserve(std::uint64_t size) const {
@@ -121,7 +154,7 @@ public:
 
     /// Throws the error that stands for a failed system call. `intention`: what the call was for.
     [[noreturn, gnu::cold]] void raise(int error, std::string_view intention) const {
-        raise_system_error(name_, error, intention);
+        raise_system_error(name(), error, intention);
     }
 
 private:
@@ -138,32 +171,14 @@ private:
         [[nodiscard]] static bip::mode_t get_mode() noexcept { return bip::read_write; }
     };
 
-    [[gnu::cold]] explicit segment(std::string name) : name_(std::move(name)), file_(std::make_unique<shared_file>()) {}
+    [[gnu::cold]] explicit segment(object_name name) : file_(std::make_unique<shared_file>(std::move(name))) {}
 
-    [[gnu::cold]] static bip::shared_memory_object open_object(const char* name, const bip::permissions* to_create) {
-        if (to_create == nullptr) return {bip::open_only, name, bip::read_write};
-        return {bip::create_only, name, bip::read_write, *to_create};
-    }
-
-    // Opens the object, or creates it with these permissions. Nothing if there is none to open, or one where it would
-    // be created.
-    [[gnu::cold, gnu::noinline]] static std::optional<segment> obtain(const std::string& name,
-                                                                      const bip::permissions* to_create) {
-        const int benign = to_create != nullptr ? EEXIST : ENOENT;
-        std::optional<segment> result(segment{name});
-        int failed = 0;
-        try {
-            const os::process_lock no_fork;
-            const bip::shared_memory_object object = open_object(name.c_str(), to_create);
-            result->file_->adopt(os::duplicate(object.get_mapping_handle().handle));
-            if (result->file_->descriptor() < 0) failed = errno;
-        } catch (const bip::interprocess_exception& failure) {
-            if (failure.get_native_error() == benign) return std::nullopt;
-            raise_system_error(name, failure.get_native_error(), "open it");
-        }
-        if (failed == 0) return result;
-        if (to_create != nullptr) result->unlink();  // we have made it, and can do nothing with it
-        raise_system_error(name, failed, "open it");
+    [[gnu::cold]] static segment named(const std::string& name) {
+        os::process_lock lock;
+        auto folder = object_folder::current();
+        lock.unlock();
+        if (!folder) raise_system_error(name, errno, concat({"open ", object_folder::path}));
+        return segment(object_name(std::move(folder), name));
     }
 
     void use_huge_pages(huge_pages huge) const {
@@ -201,11 +216,10 @@ private:
 
     [[noreturn, gnu::cold, gnu::noinline]] void raise_no_memory(std::initializer_list<std::string_view> expected,
                                                                 int error, std::string_view advice) const {
-        detail::raise(errc::no_memory, name_,
+        detail::raise(errc::no_memory, name(),
                       {"expected ", concat(expected), ", found: ", system_message(error), "; ", advice});
     }
 
-    std::string name_;
     std::unique_ptr<shared_file> file_;
     bip::mapped_region region_;
 };

@@ -3,11 +3,13 @@
 
 #include <promisqs/detail/layout.hpp>
 #include <promisqs/detail/os/file.hpp>
+#include <promisqs/detail/os/object_name.hpp>
 #include <promisqs/detail/os/process.hpp>
 
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <utility>
 
 // Default visibility: one instance for each process, even across libraries that are built with -fvisibility=hidden.
 #pragma GCC visibility push(default)
@@ -22,7 +24,7 @@ namespace promisqs::detail {
 /// handlers: their children must not touch a queue. Nor must other fork handlers.)
 class shared_file {
 public:
-    [[gnu::cold]] shared_file() {
+    [[gnu::cold]] explicit shared_file(object_name name) : name_(std::move(name)) {
         static_cast<void>(handlers());  // other static objects may be made before `at_start`
         const os::process_lock no_fork;
         next_ = first();
@@ -45,6 +47,8 @@ public:
     /// that no fork comes in between.
     void adopt(int descriptor) noexcept { descriptor_ = descriptor; }
 
+    [[nodiscard]] const object_name& name() const noexcept { return name_; }
+
     /// -1 before `adopt`, and in a forked child that could not get a description of its own.
     [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
 
@@ -65,6 +69,19 @@ public:
     }
     void unlock(std::int64_t byte) noexcept {
         static_cast<void>(os::lock_byte(descriptor_, byte, os::lock_kind::none));
+    }
+
+    /// A descriptor of the file with a description of its own; -1 on failure. The caller holds the process lock.
+    [[nodiscard, gnu::cold]] int reopen() const noexcept {
+        const int opened = os::reopen(descriptor_);
+        if (opened >= 0 || descriptor_ < 0) return opened;
+        const int error = errno;
+        // Where there is no /proc, as after a `chroot`, the name may still lead there.
+        const int named = name_.open();
+        if (named >= 0 && os::is_same_file(named, descriptor_)) return named;
+        if (named >= 0) os::close(named);
+        errno = error;
+        return -1;
     }
 
     /// Counts this file among the queue's users: the shared `users` lock of docs/layout.md.
@@ -135,7 +152,7 @@ private:
     [[nodiscard, gnu::cold]] int open_observer() noexcept {
         if (observer_ >= 0) return 0;
         if (descriptor_ < 0) return EBADF;
-        observer_ = os::reopen(descriptor_);
+        observer_ = reopen();
         return lost_because_ = observer_ < 0 ? errno : 0;
     }
 
@@ -145,7 +162,7 @@ private:
         process_mutex().lock();
         for (shared_file* file = first(); file != nullptr; file = file->next_) {
             if (!file->in_use_) continue;
-            file->for_child_ = os::reopen(file->descriptor_);
+            file->for_child_ = file->reopen();
             file->lost_because_ = file->for_child_ < 0 ? errno : 0;
             if (file->for_child_ < 0) continue;
             static_cast<void>(os::lock_byte(file->for_child_, layout::users_byte, os::lock_kind::shared));
@@ -175,6 +192,7 @@ private:
         process_mutex().unlock();
     }
 
+    object_name name_;
     int descriptor_ = -1;
     int for_child_ = -1;
     int observer_ = -1;

@@ -61,13 +61,14 @@ PROMISQS_DEFINITION queue_base::queue_base(joined_segment joined)
                                                                             std::uint64_t capacity,
                                                                             const options& wanted) {
     queue_base result(open_or_create_segment(name, element, capacity, wanted));
-    result.session_->recover_without_dropping();
+    if (!result.created()) result.session_->recover_without_dropping();
     return result;
 }
 
 [[gnu::noinline]] PROMISQS_DEFINITION bool queue_base::remove(std::string_view name) { return remove_segment(name); }
 
 PROMISQS_DEFINITION const std::string& queue_base::name() const noexcept { return session_->name(); }
+PROMISQS_DEFINITION bool queue_base::created() const noexcept { return session_->joined().created(); }
 PROMISQS_DEFINITION std::uint64_t queue_base::size() const noexcept { return session_->ring().size(); }
 PROMISQS_DEFINITION bool queue_base::full() const noexcept { return session_->ring().full(); }
 [[gnu::noinline]] PROMISQS_DEFINITION void queue_base::close() const noexcept { session_->close(); }

@@ -58,6 +58,7 @@ public:
     static bool remove(std::string_view name);
 
     [[nodiscard]] const std::string& name() const noexcept;
+    [[nodiscard]] bool created() const noexcept;
     [[nodiscard]] std::uint64_t capacity() const noexcept { return capacity_; }
     [[nodiscard]] std::uint64_t size() const noexcept;
     [[nodiscard]] bool full() const noexcept;

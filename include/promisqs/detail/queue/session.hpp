@@ -64,6 +64,7 @@ public:
     session& operator=(const session&) = delete;
     [[gnu::cold]] ~session() {}  // NOLINT(modernize-use-equals-default): compiled for size
 
+    [[nodiscard]] const joined_segment& joined() const noexcept { return joined_; }
     [[nodiscard]] const segment& object() const noexcept { return joined_.object(); }
     [[nodiscard]] const checked_header& header() const noexcept { return joined_.header(); }
     [[nodiscard]] const std::string& name() const noexcept { return object().name(); }

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The name of a shared memory object, and the folder in which the system keeps such objects.
+
+#include <promisqs/detail/os/file.hpp>
+#include <promisqs/detail/os/process.hpp>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace promisqs::detail {
+
+/// The folder in which the system keeps shared memory objects. It is held open, so that a process which has changed its
+/// root directory since can still reach its queues.
+class object_folder {
+public:
+    static constexpr const char* path = "/dev/shm";
+
+    explicit object_folder(int descriptor) noexcept : descriptor_(descriptor) {}
+    object_folder(const object_folder&) = delete;
+    object_folder& operator=(const object_folder&) = delete;
+    [[gnu::cold]] ~object_folder() {
+        if (descriptor_ >= 0) os::close(descriptor_);
+    }
+
+    /// The folder as it is now. All handles that were opened in the same one share a descriptor. Null, with `errno`,
+    /// if it can't be opened. The caller holds the process lock.
+    [[gnu::cold]] static std::shared_ptr<const object_folder> current() {
+        static auto& latest =
+            *new std::weak_ptr<const object_folder>;  // never destroyed: static handles may outlive it
+        struct ::stat now {};
+        auto known = latest.lock();
+        if (known && (::stat(path, &now) != 0 || os::is_file(known->descriptor_, now))) return known;
+        const int opened = os::above_standard(
+            static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC)));
+        if (opened < 0) return nullptr;
+        known = std::make_shared<const object_folder>(opened);
+        latest = known;
+        return known;
+    }
+
+    [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
+
+private:
+    int descriptor_;
+};
+
+/// The name of an object in its folder.
+class object_name {
+public:
+    [[gnu::cold]] object_name(std::shared_ptr<const object_folder> folder, std::string name)
+        : folder_(std::move(folder)), text_(std::move(name)) {}
+
+    [[nodiscard]] const std::string& text() const noexcept { return text_; }
+
+    /// Another name in the same folder.
+    [[nodiscard, gnu::cold]] object_name beside(std::string name) const { return {folder_, std::move(name)}; }
+
+    /// Whether the name leads to nothing.
+    [[nodiscard, gnu::cold]] bool is_free() const noexcept {
+        struct ::stat named {};
+        return ::fstatat(folder(), text_.c_str(), &named, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT;
+    }
+
+    /// Whether the name leads to this file. Needs no permission on the object.
+    [[nodiscard, gnu::cold]] bool leads_to(int file) const noexcept {
+        struct ::stat named {};
+        return ::fstatat(folder(), text_.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 && os::is_file(file, named);
+    }
+
+    // What follows returns -1, or false, with `errno`.
+
+    /// A descriptor of what the name leads to.
+    [[nodiscard, gnu::cold]] int open(int more_flags = 0) const noexcept {
+        return os::above_standard(
+            static_cast<int>(::syscall(SYS_openat, folder(), text_.c_str(),
+                                       O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_LARGEFILE | more_flags, 0600)));
+    }
+    /// A descriptor of a new file in the same folder that has no name.
+    [[nodiscard, gnu::cold]] int open_nameless() const noexcept {
+        return os::above_standard(
+            static_cast<int>(::syscall(SYS_openat, folder(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC | O_LARGEFILE, 0600)));
+    }
+    /// Gives the name to a file that has none.
+    [[nodiscard, gnu::cold]] bool give_to(int nameless) const noexcept {
+        return ::linkat(AT_FDCWD, os::path_of(nameless).text, folder(), text_.c_str(), AT_SYMLINK_FOLLOW) == 0;
+    }
+    /// Gives the name to a file that has another one, too.
+    [[nodiscard, gnu::cold]] bool give_to(const object_name& other) const noexcept {
+        return ::linkat(other.folder(), other.text_.c_str(), folder(), text_.c_str(), 0) == 0;
+    }
+    [[gnu::cold]] bool remove() const noexcept { return ::unlinkat(folder(), text_.c_str(), 0) == 0; }
+
+private:
+    [[nodiscard]] int folder() const noexcept { return folder_->descriptor(); }
+
+    std::shared_ptr<const object_folder> folder_;
+    std::string text_;
+};
+
+}  // namespace promisqs::detail
