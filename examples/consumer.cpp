@@ -60,9 +60,7 @@ Message receive(message_queue& queue, std::chrono::seconds patience) {
 
 bool receive_all(message_queue& queue, const demo_arguments& arguments) {
     verification verified(arguments.count);
-    const bool had_messages = !queue.empty();
     Message message = receive(queue, start_patience);
-    if (had_messages && message.id != 0) refuse_leftovers(arguments.queue);
     const auto start = std::chrono::steady_clock::now();
     {
         progress_line progress(arguments.count);

@@ -29,20 +29,17 @@ struct demo_arguments {
 inline constexpr std::chrono::seconds start_patience{60};
 
 /// The two queues between the programs. Both open what the other may have created already, so that either can come
-/// first.
+/// first. What an earlier run has left, whose programs were killed, is not wanted.
 struct queue_pair {
     explicit queue_pair(const std::string& name)
-        : messages(message_queue::open_or_create(name, 1024)),
-          replies(message_queue::open_or_create(name + "-replies", 1024)) {}
+        : messages(message_queue::open_or_create(name, 1024, fresh)),
+          replies(message_queue::open_or_create(name + "-replies", 1024, fresh)) {}
+
+    static constexpr promisqs::options fresh{.abandoned = promisqs::abandoned_queue::start_over};
 
     message_queue messages;
     message_queue replies;
 };
-
-/// Of an earlier run whose programs were killed. With the last of us closing it, the queue is removed.
-[[noreturn]] inline void refuse_leftovers(const std::string& queue) {
-    throw std::runtime_error("the queue \"" + queue + "\" held messages of an earlier run; start both programs again");
-}
 
 inline void add_common(CLI::App& app, demo_arguments& arguments) {
     app.add_option("--queue", arguments.queue, "Name of the queue; a second one has \"-replies\" added")

@@ -18,7 +18,6 @@ void send(message_queue& queue, const Message& message, std::chrono::seconds pat
 }
 
 void send_all(queue_pair& queues, const demo_arguments& arguments) {
-    if (!queues.messages.empty()) refuse_leftovers(arguments.queue);
     for (std::uint64_t id = 0; id < arguments.count; ++id) {
         if (id % 1024 == 0) throw_if_stopped();
         // Until the queue was full for the first time, the consumer may not have been started yet.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // The making of a queue: no half-made one is ever seen, its creator may take its time, others of a group may take it
-// over, systems may refuse calls.
+// over, systems may refuse calls. And what a process may ask of a queue that it finds.
 
 #include "support/catch.hpp"
 #include "support/expect_error.hpp"
@@ -37,8 +37,10 @@
 #include <thread>
 #include <vector>
 
+using promisqs::abandoned_queue;
 using promisqs::errc;
 using promisqs::lifetime;
+using promisqs::options;
 using promisqs::queue_error;
 using promisqs::detail::os::lock_kind;
 using promisqs_test::another_member;
@@ -74,6 +76,16 @@ const role slow("creation-slow-creator", [](const promisqs_test::arguments& args
     signal_pipe::wait(std::stoi(args.at(2)));
     return 0;
 });
+
+// Leaves a queue of capacity 8 with a message in it, whose users were killed.
+void abandon(const scoped_name& name, const options& wanted = {}) {
+    CHECK(wait_for(forked([&] {
+              auto q = queue::create(name, 8, wanted);
+              ::_exit(q.push(7) ? 0 : 1);
+              return 2;
+          })) == 0);
+    REQUIRE(name.exists());
+}
 
 // Leaves what a creator leaves that is killed right after it has given its object the name.
 int leave_unfinished(const std::string& name, std::uint32_t permissions) {
@@ -253,6 +265,36 @@ TEST_CASE("the last one out ends a queue that it may not remove, and the next on
           })) == 0);
 }
 
+TEST_CASE("a member that may not remove an unused queue starts it over in place, past others that are opening it") {
+    SKIP_UNLESS(promisqs_test::may_become_others(), "only root can become other users");
+    const scoped_name name("group-start-over");
+    REQUIRE(wait_for(forked([&] {
+                if (!become(one_member)) return 2;
+                auto q = queue::create(name, 50, {.permissions = 0660, .life = lifetime::keep});
+                return q.push(1) ? 0 : 1;
+            })) == 0);
+    const auto before = status_of(name);
+    const signal_pipe go;
+    std::vector<::pid_t> pids;
+    for (int i = 0; i < 8; ++i) {
+        pids.push_back(forked([&] {
+            if (!become(another_member)) return 2;
+            go.wait();
+            for (int round = 0; round < 200; ++round) {
+                auto q = queue::open_or_create(
+                    name, 50, {.permissions = 0660, .life = lifetime::keep, .abandoned = abandoned_queue::start_over});
+                if (!q.push(2)) return 3;
+                if (q.pop() != 2U) return 4;
+            }
+            return 0;
+        }));
+    }
+    for (int i = 0; i < 8; ++i) go.send();
+    for (const ::pid_t pid : pids) CHECK(wait_for(pid) == 0);
+    CHECK(status_of(name).st_ino == before.st_ino);
+    CHECK(queue::open(name).empty());
+}
+
 // Systems that refuse calls
 
 TEST_CASE("where no nameless file can be had or named, creation does the same by a temporary name") {
@@ -331,4 +373,136 @@ TEST_CASE("a handle says whether it has created the queue") {
     CHECK(copy.created());
     CHECK_FALSE(queue::open_or_create(name, 8).created());
     CHECK_FALSE(queue::open(name).created());
+}
+
+TEST_CASE("a handle says what options the queue really has") {
+    const scoped_name name("actual");
+    const options made{
+        .permissions = 0640, .life = lifetime::keep, .participants = 9, .max_deaths = 5, .single_producer = true};
+    const auto first = queue::create(name, 8, made);
+    const auto second = queue::open_or_create(name, 8, {.memory = {.prefault = true}});
+    for (const auto& q : {first, second}) {
+        const options& found = q.actual_options();
+        CHECK(found.permissions == 0640);
+        CHECK(found.life == lifetime::keep);
+        CHECK(found.participants == 9);
+        CHECK(found.max_deaths == 5);
+        CHECK(found.single_producer);
+        CHECK_FALSE(found.single_consumer);
+    }
+    CHECK(second.actual_options().memory.prefault);
+    CHECK_FALSE(first.actual_options().memory.prefault);
+}
+
+TEST_CASE("a queue with other options is an error for a process that is strict, which names them") {
+    const scoped_name name("strict");
+    const options made{.permissions = 0640, .participants = 9, .max_deaths = 5, .single_producer = true};
+    const auto q = queue::create(name, 8, made);
+    options wanted = made;
+    wanted.strict = true;
+    CHECK_FALSE(queue::open_or_create(name, 8, wanted).created());
+    const auto expect_differs = [&](auto change, std::initializer_list<std::string_view> words) {
+        options other = wanted;
+        change(other);
+        expect_error(errc::options_differ, words, [&] { static_cast<void>(queue::open_or_create(name, 8, other)); });
+        other.strict = false;
+        CHECK(queue::open_or_create(name, 8, other).capacity() == 8);
+    };
+    expect_differs([](options& o) { o.permissions = 0600; }, {"options::permissions", "0600", "0640"});
+    expect_differs([](options& o) { o.life = lifetime::keep; }, {"options::life"});
+    expect_differs([](options& o) { o.participants = 10; }, {"options::participants to be 10", "found 9"});
+    expect_differs([](options& o) { o.max_deaths = 0; }, {"options::max_deaths to be 0", "found 5"});
+    expect_differs([](options& o) { o.single_producer = false; }, {"options::single_producer"});
+    expect_differs([](options& o) { o.single_consumer = true; }, {"options::single_consumer"});
+}
+
+TEST_CASE("start_over gives an empty queue in place of one that nobody uses") {
+    const scoped_name name("start-over");
+    const options fresh{.abandoned = abandoned_queue::start_over};
+    SECTION("its users were killed") {
+        abandon(name);
+        auto q = queue::open_or_create(name, 8, fresh);
+        CHECK(q.created());
+        CHECK(q.empty());
+    }
+    SECTION("it was closed, and kept") {
+        {
+            auto q = queue::create(name, 8, {.life = lifetime::keep});
+            q.close();
+        }
+        auto q = queue::open_or_create(name, 8, fresh);
+        CHECK_FALSE(q.is_closed());
+        CHECK(q.push(1));
+    }
+    SECTION("it has another type and capacity") {
+        abandon(name);
+        const auto q = promisqs::shmem_queue<double>::open_or_create(name, 5, fresh);
+        CHECK(q.capacity() == 5);
+    }
+    SECTION("its creator died over it") {
+        REQUIRE(wait_for(forked([&] { return leave_unfinished(name.str(), 0600); })) == 0);
+        CHECK(queue::open_or_create(name, 8, fresh).created());
+    }
+    SECTION("there is none") { CHECK(queue::open_or_create(name, 8, fresh).created()); }
+}
+
+TEST_CASE("start_over leaves a queue alone that somebody uses, and one of another layout") {
+    const scoped_name name("in-use");
+    const options fresh{.abandoned = abandoned_queue::start_over};
+    {
+        auto user = queue::create(name, 8);
+        REQUIRE(user.push(3));
+        auto q = queue::open_or_create(name, 8, fresh);
+        CHECK_FALSE(q.created());
+        CHECK(q.pop() == 3U);
+    }
+    abandon(name);
+    raw_object(name.path()).write(offsetof(layout::header, fields.layout_version), layout::version + 1);
+    expect_error(errc::layout_version_differs, {name},
+                 [&] { static_cast<void>(queue::open_or_create(name, 8, fresh)); });
+    CHECK(name.exists());
+}
+
+TEST_CASE("of many that start over at once, one makes the queue, all share it, and nobody sees what was there") {
+    const scoped_name name("start-over-race");
+    constexpr unsigned processes = 8;
+    for (int round = 0; round < 50; ++round) {
+        abandon(name, {.life = lifetime::keep});
+        const signal_pipe go;
+        const signal_pipe opened;
+        const signal_pipe leave;
+        std::vector<::pid_t> pids;
+        for (unsigned i = 0; i < processes; ++i) {
+            pids.push_back(forked([&] {
+                go.wait();
+                auto q =
+                    queue::open_or_create(name, 8, {.life = lifetime::keep, .abandoned = abandoned_queue::start_over});
+                for (const std::uint32_t message : q) {
+                    if (message == 7) return 2;
+                }
+                opened.send();
+                leave.wait();
+                return q.created() ? 1 : 0;
+            }));
+        }
+        for (unsigned i = 0; i < processes; ++i) go.send();
+        for (unsigned i = 0; i < processes; ++i) opened.wait();
+        for (unsigned i = 0; i < processes; ++i) leave.send();
+        int created = 0;
+        for (const ::pid_t pid : pids) {
+            const int status = wait_for(pid);
+            CHECK((status == 0 || status == 1));
+            created += status;
+        }
+        CHECK(created == 1);
+        CHECK(queue::remove(name));
+    }
+}
+
+TEST_CASE("create says of a queue that nobody uses what waits in it and what to do") {
+    const scoped_name name("unused");
+    abandon(name);
+    expect_error(errc::already_exists, {name, "messages waiting: 1", "used by nobody", "open", "start_over", "remove"},
+                 [&] { static_cast<void>(queue::create(name, 8)); });
+    CHECK(queue::open(name).pop() == 7U);
 }

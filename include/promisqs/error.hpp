@@ -22,6 +22,7 @@ enum class errc {
     element_size_differs,    ///< the queue's elements have another size or alignment than T
     schema_differs,          ///< the size is that of T, but the fields or the given name are not
     capacity_differs,        ///< `open_or_create`: there is such a queue, with another capacity
+    options_differ,          ///< `options::strict`: there is such a queue, created with other options
     layout_version_differs,  ///< another version of this library, with other shared bytes, made the queue
     not_a_queue,             ///< the object of that name is something else
     corrupt,                 ///< a field of the queue holds an impossible value
@@ -57,6 +58,7 @@ namespace detail {
         case errc::element_size_differs: return "the element size differs";
         case errc::schema_differs: return "the schema differs";
         case errc::capacity_differs: return "the capacity differs";
+        case errc::options_differ: return "the options differ";
         case errc::layout_version_differs: return "the layout version differs";
         case errc::not_a_queue: return "not a promisqs queue";
         case errc::corrupt: return "the queue is corrupt";

@@ -17,6 +17,12 @@ enum class lifetime : std::uint32_t {
     keep = 1
 };
 
+/// What `open_or_create` does with a queue that no living process uses: its users were killed, or it was to be kept.
+enum class abandoned_queue : std::uint8_t {
+    reuse,      ///< opens it, messages and all
+    start_over  ///< gives an empty queue of that name. What was there is lost, whatever its type and capacity
+};
+
 /// Whether the memory should lie on huge pages (2 MiB on x86-64), which saves address translations in large queues.
 enum class huge_pages : std::uint8_t {
     never,   ///< ordinary pages
@@ -33,7 +39,8 @@ struct memory_options {
     huge_pages huge = huge_pages::never;
 };
 
-/// How a queue is created. A process that opens it later gets what its creator chose.
+/// How a queue is created. A process that opens it later gets what its creator chose: see `strict`, and
+/// `shmem_queue::actual_options`.
 struct options {
     /// File permissions of the shared memory object, as in `chmod`: 0600 to 0777 (octal), reading and writing for the
     /// owner included. Exactly these: the umask is not applied. Users need both reading and writing.
@@ -49,6 +56,11 @@ struct options {
     bool single_producer = false;
     bool single_consumer = false;
     memory_options memory = {};
+    /// For `open_or_create`.
+    abandoned_queue abandoned = abandoned_queue::reuse;
+    /// For `open_or_create`: it is an error, `errc::options_differ`, if the queue that it finds was created with other
+    /// permissions, another lifetime, number of participants or max_deaths, or other declarations of a single role.
+    bool strict = false;
 };
 
 /// How a handle waits for a message, or for room. It looks again and again: first alone on its processor, then letting

@@ -111,10 +111,12 @@ public:
     }
 
     /// Opens a queue, or creates it if there is none. Of many processes that call this at once, one creates the queue,
-    /// and all get the same. The options count for the process that creates it, except `options::memory`.
+    /// and all get the same. The options count for the process that creates it, except `memory`, `abandoned` and
+    /// `strict`.
     ///
     /// \throws queue_error  as `create` and `open`, without `already_exists`, `not_found` and `unfinished`; and
-    ///                  `capacity_differs`, as the capacity is part of what is asked for
+    ///                  `capacity_differs`, as the capacity is part of what is asked for; `options_differ`, if
+    ///                  `options::strict` was asked for
     /// \par Blocks
     ///   as `create`
     /// \par If killed
@@ -582,6 +584,9 @@ public:
     /// Whether this handle's `create` or `open_or_create` has made the queue, so that it was empty then. False if the
     /// queue was there.
     [[nodiscard]] bool created() const noexcept { return impl_.created(); }
+    /// The options that the queue really has: those that its creator chose, and the permissions of its file when this
+    /// handle was opened. `memory`, `abandoned` and `strict` are what this handle asked for.
+    [[nodiscard]] const options& actual_options() const noexcept { return impl_.actual_options(); }
 
     /// Pops: every message that the loop `for (const T& m : q)` sees has been taken out. It ends when the queue is
     /// empty.

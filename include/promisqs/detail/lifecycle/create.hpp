@@ -48,7 +48,8 @@ namespace promisqs::detail {
     fields.single_roles = single_roles_of(request.wanted);
 }
 
-/// Makes an unfinished object a queue, and joins its users. The caller holds the `initialising` byte.
+/// Makes an unfinished object a queue, and joins its users. The caller holds the `initialising` byte, and perhaps the
+/// `users` byte.
 ///
 /// \par If killed
 ///   an unfinished object is left, which the next process to create it takes over
@@ -79,7 +80,7 @@ namespace promisqs::detail {
     const options& wanted = request.wanted;
     const checked_header header{request.capacity,        request.element.size, wanted.participants, wanted.max_deaths,
                                 single_roles_of(wanted), wanted.life,          request.plan};
-    return joined_segment(std::move(object), header, true);
+    return joined_segment(std::move(object), header, wanted, true);
 }
 
 /// Throws if this process may not make an object of that size, in bytes.
@@ -102,8 +103,8 @@ namespace promisqs::detail {
     return build_or_end(std::move(*made), request);
 }
 
-/// Starts a queue over in an object that is abandoned, and whose name this process may not remove. The caller holds the
-/// `initialising` byte.
+/// Starts a queue over in an object that is abandoned, or that no process uses, and whose name this process may not
+/// remove. The caller holds the `initialising` byte, and perhaps the `users` byte.
 [[gnu::cold]] inline joined_segment start_over_in_place(segment object, const queue_request& request) {
     check_allowed(request.name, request.plan.segment_size);
     // A process may have mapped what was there, and not joined it yet. It finds out by the first word.

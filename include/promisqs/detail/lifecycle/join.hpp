@@ -33,14 +33,26 @@ namespace promisqs::detail {
     if (life != lifetime::keep && try_end(object) == usage::none) static_cast<void>(end(object));
 }
 
+/// The options that a queue's creator chose, and of `wanted`, what concerns this process alone.
+[[gnu::cold]] inline options options_of(const segment& object, const checked_header& header, options wanted) noexcept {
+    wanted.permissions = os::permissions_of(object.file().descriptor());
+    header.put_into(wanted);
+    return wanted;
+}
+
 /// A queue's segment that this process uses, and what is used of its header. Closed with the object's end.
 class joined_segment {
 public:
-    [[gnu::cold]] joined_segment(segment object, const checked_header& header, bool created) noexcept
-        : object_(std::move(object)), header_(header), created_(created) {}
+    [[gnu::cold]] joined_segment(segment object, const checked_header& header, const options& wanted,
+                                 bool created) noexcept
+        : object_(std::move(object)),
+          header_(header),
+          options_(options_of(object_, header, wanted)),
+          created_(created) {}
     [[gnu::cold]] joined_segment(joined_segment&& other) noexcept
         : object_(std::move(other.object_)),
           header_(other.header_),
+          options_(other.options_),
           created_(other.created_),
           open_(std::exchange(other.open_, false)) {}
     joined_segment& operator=(joined_segment&&) = delete;
@@ -50,12 +62,15 @@ public:
 
     [[nodiscard]] const segment& object() const noexcept { return object_; }
     [[nodiscard]] const checked_header& header() const noexcept { return header_; }
+    /// Those that the creator chose, and this process's own.
+    [[nodiscard]] const options& actual_options() const noexcept { return options_; }
     /// Whether this process has made the queue.
     [[nodiscard]] bool created() const noexcept { return created_; }
 
 private:
     segment object_;
     checked_header header_;
+    options options_;
     bool created_;
     bool open_ = true;
 };
@@ -115,6 +130,14 @@ template <class Use>
     }
 }
 
+/// Throws unless a finished object is of this library's layout. Reads no more than that.
+[[gnu::cold]] inline void check_version(const segment& object) {
+    std::uint64_t word = layout::version;
+    if (!os::read_word(object.file().descriptor(), word, offsetof(layout::header, fields.layout_version))) return;
+    const auto found = static_cast<std::uint32_t>(word);
+    if (examine(object) == condition::finished) header_check(object.name()).version(found);
+}
+
 /// Joins the users of an object. False: its name is gone, or going; start over.
 [[gnu::cold]] inline bool try_join(const found_queue& found) {
     const segment& object = found.object();
@@ -134,12 +157,13 @@ template <class Use>
         header = found.check();
         found.check_type(header, request.element);
         check_capacity(header, request);
+        if (request.wanted.strict) check_same_options(object.name(), options_of(object, header, {}), request.wanted);
         // Before joining: a user that fails here would be the last one out of a queue that it never used.
         object.prepare(request.wanted.memory);
         return try_join(found);
     });
     if (joined != true) return std::nullopt;
-    return joined_segment(std::move(object), header, false);
+    return joined_segment(std::move(object), header, request.wanted, false);
 }
 
 }  // namespace promisqs::detail

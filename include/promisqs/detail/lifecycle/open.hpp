@@ -15,8 +15,8 @@
 //     once it has the lock, looks whether the name still leads here, to the queue that it has found, and starts over if
 //     not.
 //  4. A user that closes the queue drops that lock. Then it tries for `initialising`, and for an exclusive lock on
-//     `users`. If it gets both, it was the last, and ends the queue. It does not wait while it holds one of
-//     them. A process that holds `initialising` and was refused `users` looks
+//     `users`. If it gets both, it was the last, and ends the queue. So does a process that is to start an unused queue
+//     over. Neither waits while it holds one of them. A process that holds `initialising` and was refused `users` looks
 //     once more after it has let go: a user that left in between was refused `initialising`, and relies on it.
 
 #include <promisqs/detail/layout.hpp>
@@ -50,7 +50,9 @@ using message_counter = std::uint64_t (*)(const segment& object, const checked_h
         raise(errc::already_exists, object.name(),
               {"expected no queue of this name, found one of capacity ", digits(header.capacity), ", with ",
                digits(header.element_size), " bytes an element, messages waiting: ", digits(count(object, header)),
-               used ? ", in use" : ", used by nobody", "; open it (open, open_or_create), or remove it first"});
+               used ? ", in use; open it (open, open_or_create), or remove it first"
+                    : ", used by nobody; open it for these messages (open, open_or_create), call open_or_create with "
+                      "options::abandoned = start_over, or remove it first"});
     }));
 }
 
@@ -59,6 +61,21 @@ using message_counter = std::uint64_t (*)(const segment& object, const checked_h
 
 /// Which of the two a call may do: create a queue where there is none, and use one that it finds.
 enum class join_mode { create, open, open_or_create };
+
+/// Uses a finished object, or starts it over if nobody does and that was asked for. Nothing: look again.
+[[gnu::cold]] inline std::optional<joined_segment> use_or_start_over(segment object, const queue_request& request) {
+    if (request.wanted.abandoned == abandoned_queue::start_over) {
+        check_version(object);  // of another version we don't know which bytes its users lock
+        switch (try_end(object)) {
+            case usage::in_use: break;
+            case usage::unknown: return std::nullopt;
+            case usage::none:
+                if (object.unlink()) return std::nullopt;
+                return start_over_in_place(std::move(object), request);
+        }
+    }
+    return try_use(std::move(object), request);
+}
 
 /// One step of `join_queue`. Nothing: look again.
 [[gnu::cold]] inline std::optional<joined_segment> try_to_join(const queue_request& request, join_mode mode,
@@ -78,7 +95,7 @@ enum class join_mode { create, open, open_or_create };
             raise_abandoned(*found);
         case condition::finished: break;
     }
-    if (mode != join_mode::create) return try_use(std::move(*found), request);
+    if (mode != join_mode::create) return use_or_start_over(std::move(*found), request);
     refuse_to_create(*found, count);
     return std::nullopt;
 }

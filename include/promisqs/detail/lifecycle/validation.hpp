@@ -39,6 +39,15 @@ struct checked_header {
     std::uint32_t single_roles;  // `layout::single_producer`, `layout::single_consumer`
     lifetime life;
     layout::plan plan;
+
+    /// Tells a process what options its creator chose; all but the permissions.
+    [[gnu::cold]] void put_into(options& chosen) const noexcept {
+        chosen.life = life;
+        chosen.participants = participants;
+        chosen.max_deaths = max_deaths;
+        chosen.single_producer = (single_roles & layout::single_producer) != 0;
+        chosen.single_consumer = (single_roles & layout::single_consumer) != 0;
+    }
 };
 
 /// The bits of the header for the roles that are declared to have a single participant.
@@ -76,6 +85,11 @@ inline constexpr std::size_t max_name_length = 254;
         raise(errc::invalid_options, name,
               {"expected 0 (never) to ", digits(layout::most_deaths), " as max_deaths, found ",
                digits(wanted.max_deaths), "; ask for fewer, or for 0"});
+    }
+    if (wanted.abandoned > abandoned_queue::start_over) {
+        raise(errc::invalid_options, name,
+              {"expected one of the enumerators of abandoned_queue, found ",
+               digits(static_cast<std::uint32_t>(wanted.abandoned)), "; don't cast numbers to it"});
     }
     if (wanted.life != lifetime::remove_on_last_close && wanted.life != lifetime::keep) {
         raise(errc::invalid_options, name,
@@ -215,6 +229,24 @@ private:
     raise(errc::capacity_differs, request.name,
           {"expected capacity ", digits(request.capacity), ", found ", digits(found.capacity),
            "; ask for the capacity it has, call open, or remove it and create it again"});
+}
+
+/// Throws unless a queue was created with the options that were asked for.
+[[gnu::cold]] inline void check_same_options(std::string_view queue, const options& found, const options& wanted) {
+    const auto check = [&](std::string_view option, std::uint64_t expected, std::uint64_t actual, unsigned base = 10) {
+        if (expected == actual) return;
+        const std::string_view zero = base == 8 ? "0" : "";
+        raise(errc::options_differ, queue,
+              {"expected options::", option, " to be ", zero, digits(expected, base), ", found ", zero,
+               digits(actual, base),
+               "; ask for what it has, do without options::strict, or remove it and create it again"});
+    };
+    check("permissions", wanted.permissions, found.permissions, 8);
+    check("life", static_cast<std::uint32_t>(wanted.life), static_cast<std::uint32_t>(found.life));
+    check("participants", wanted.participants, found.participants);
+    check("max_deaths", wanted.max_deaths, found.max_deaths);
+    check("single_producer", wanted.single_producer, found.single_producer);
+    check("single_consumer", wanted.single_consumer, found.single_consumer);
 }
 
 }  // namespace promisqs::detail

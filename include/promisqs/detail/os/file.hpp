@@ -106,6 +106,12 @@ inline bool is_same_file(int file, int other) noexcept {
     return ::fstat(other, &found) == 0 && is_file(file, found);
 }
 
+/// The permissions, as in `chmod`; 0 on failure.
+inline std::uint32_t permissions_of(int file) noexcept {
+    struct ::stat found {};
+    return ::fstat(file, &found) == 0 ? found.st_mode & 0777U : 0;
+}
+
 /// Whether this process may make a file of that size, in bytes. Beyond the limit the kernel sends SIGXFSZ, which ends
 /// the process.
 inline bool size_is_allowed(std::uint64_t size) noexcept {
@@ -147,9 +153,9 @@ inline int clear(int file, std::int64_t begin) noexcept {
     return result == 0 ? 0 : errno;
 }
 
-/// Reads the first 8 bytes, without a mapping. False: there are not so many.
-inline bool read_word(int file, std::uint64_t& word) {
-    return ::pread(file, &word, sizeof word, 0) == static_cast<::ssize_t>(sizeof word);
+/// Reads 8 bytes, without a mapping. False: there are not so many.
+inline bool read_word(int file, std::uint64_t& word, std::int64_t offset = 0) {
+    return ::pread(file, &word, sizeof word, static_cast<::off_t>(offset)) == static_cast<::ssize_t>(sizeof word);
 }
 /// Writes the first 8 bytes, without a mapping.
 ///

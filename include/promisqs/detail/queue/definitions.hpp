@@ -69,6 +69,9 @@ PROMISQS_DEFINITION queue_base::queue_base(joined_segment joined)
 
 PROMISQS_DEFINITION const std::string& queue_base::name() const noexcept { return session_->name(); }
 PROMISQS_DEFINITION bool queue_base::created() const noexcept { return session_->joined().created(); }
+PROMISQS_DEFINITION const options& queue_base::actual_options() const noexcept {
+    return session_->joined().actual_options();
+}
 PROMISQS_DEFINITION std::uint64_t queue_base::size() const noexcept { return session_->ring().size(); }
 PROMISQS_DEFINITION bool queue_base::full() const noexcept { return session_->ring().full(); }
 [[gnu::noinline]] PROMISQS_DEFINITION void queue_base::close() const noexcept { session_->close(); }

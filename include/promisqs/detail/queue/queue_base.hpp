@@ -59,6 +59,7 @@ public:
 
     [[nodiscard]] const std::string& name() const noexcept;
     [[nodiscard]] bool created() const noexcept;
+    [[nodiscard]] const options& actual_options() const noexcept;
     [[nodiscard]] std::uint64_t capacity() const noexcept { return capacity_; }
     [[nodiscard]] std::uint64_t size() const noexcept;
     [[nodiscard]] bool full() const noexcept;
