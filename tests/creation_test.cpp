@@ -506,3 +506,15 @@ TEST_CASE("create says of a queue that nobody uses what waits in it and what to 
                  [&] { static_cast<void>(queue::create(name, 8)); });
     CHECK(queue::open(name).pop() == 7U);
 }
+
+TEST_CASE("a handle notices that the name no longer leads to its queue") {
+    const scoped_name name("lost-name");
+    auto q = queue::create(name, 8);
+    CHECK(q.is_named());
+    REQUIRE(::unlink(name.path().c_str()) == 0);  // as by `rm`, or systemd
+    CHECK_FALSE(q.is_named());
+    const auto another = queue::create(name, 8);
+    CHECK_FALSE(q.is_named());
+    CHECK(another.is_named());
+    CHECK(q.push(1));  // it still works
+}

@@ -268,6 +268,7 @@ TEST_CASE(
     CHECK(wait_for(forked([&] {
               std::optional<queue> q = queue::create(name, 8);
               if (!q->push(1) || ::chroot("/usr") != 0 || ::chdir("/") != 0) return 1;
+              if (!q->is_named()) return 2;
               const ::pid_t child = ::fork();
               if (child == 0) ::_exit(q->pop() == 1U && q->push(2) ? 0 : 1);
               if (wait_for(child) != 0) return 3;

@@ -587,6 +587,13 @@ public:
     /// The options that the queue really has: those that its creator chose, and the permissions of its file when this
     /// handle was opened. `memory`, `abandoned` and `strict` are what this handle asked for.
     [[nodiscard]] const options& actual_options() const noexcept { return impl_.actual_options(); }
+    /// Whether the name still leads to this queue. If not, it was removed: by `remove`, by `rm`, or by systemd
+    /// (`RemoveIPC`). Processes that have it open can go on with it. One that opens the name gets another queue, or
+    /// none.
+    ///
+    /// \par Blocks
+    ///   never; makes two system calls
+    [[nodiscard]] bool is_named() const noexcept { return impl_.is_named(); }
 
     /// Pops: every message that the loop `for (const T& m : q)` sees has been taken out. It ends when the queue is
     /// empty.

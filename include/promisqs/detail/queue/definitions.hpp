@@ -72,6 +72,9 @@ PROMISQS_DEFINITION bool queue_base::created() const noexcept { return session_-
 PROMISQS_DEFINITION const options& queue_base::actual_options() const noexcept {
     return session_->joined().actual_options();
 }
+[[gnu::noinline]] PROMISQS_DEFINITION bool queue_base::is_named() const noexcept {
+    return session_->object().is_named();
+}
 PROMISQS_DEFINITION std::uint64_t queue_base::size() const noexcept { return session_->ring().size(); }
 PROMISQS_DEFINITION bool queue_base::full() const noexcept { return session_->ring().full(); }
 [[gnu::noinline]] PROMISQS_DEFINITION void queue_base::close() const noexcept { session_->close(); }

@@ -60,6 +60,7 @@ public:
     [[nodiscard]] const std::string& name() const noexcept;
     [[nodiscard]] bool created() const noexcept;
     [[nodiscard]] const options& actual_options() const noexcept;
+    [[nodiscard]] bool is_named() const noexcept;
     [[nodiscard]] std::uint64_t capacity() const noexcept { return capacity_; }
     [[nodiscard]] std::uint64_t size() const noexcept;
     [[nodiscard]] bool full() const noexcept;
