@@ -16,6 +16,7 @@
 #include <promisqs/detail/lifecycle/create.hpp>
 #include <promisqs/detail/lifecycle/validation.hpp>
 #include <promisqs/detail/os/birth.hpp>
+#include <promisqs/detail/os/memory_limit.hpp>
 #include <promisqs/queue.hpp>
 
 #include <fcntl.h>
@@ -30,6 +31,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <optional>
 #include <string>
@@ -361,6 +363,49 @@ TEST_CASE("a process without address space for the queue gets a clear error, and
               return 3;
           })) == 0);
     CHECK_FALSE(name.exists());
+}
+
+// Control groups
+
+TEST_CASE("the limit to a process's memory is the least of its groups and those that they are in") {
+    namespace os = promisqs::detail::os;
+    const std::string root = "/tmp/promisqs-test-" + std::to_string(::getpid()) + "-groups";
+    const auto put = [&](const std::string& path, const std::string& text) {
+        std::filesystem::create_directories(root + path.substr(0, path.rfind('/')));
+        std::ofstream(root + path) << text;
+    };
+    put("/a/memory.max", "300\n");
+    put("/a/b/memory.max", "max\n");
+    put("/a/b/c/memory.max", "400\n");
+    put("/memory/d/memory.limit_in_bytes", "500\n");
+    put("/memory/memory.limit_in_bytes", "9223372036854771712\n");
+    CHECK(os::limit_of_groups("0::/a/b/c\n", root) == 300);
+    CHECK(os::limit_of_groups("0::/\n", root) == os::no_limit);
+    CHECK(os::limit_of_groups("2:cpu:/a\n4:hugetlb,memory:/d/e\n0::/x\n", root) == 500);
+    CHECK(os::limit_of_groups("1:memory:/x/y", root) == 9223372036854771712U);
+    CHECK(os::limit_of_groups("nonsense\n\n:\n", root) == os::no_limit);
+    CHECK(os::limit_of_groups("", root) == os::no_limit);
+    std::filesystem::remove_all(root);
+}
+
+TEST_CASE("a queue larger than the limit of its control group is refused, and does not end the process") {
+    const std::string group = "/sys/fs/cgroup/memory/promisqs-test-" + std::to_string(::getpid());
+    std::error_code failed;
+    SKIP_UNLESS(std::filesystem::create_directory(group, failed), "this process may not make a control group");
+    std::ofstream(group + "/memory.limit_in_bytes") << (64U << 20);
+    const scoped_name name("limited");
+    CHECK(wait_for(forked([&] {
+              std::ofstream(group + "/cgroup.procs") << ::getpid() << std::flush;
+              if (promisqs::detail::os::memory_limit() != 64U << 20) return 0;  // no such groups here, or swap space
+              try {
+                  static_cast<void>(queue::create(name, 1 << 24));
+              } catch (const queue_error& error) {
+                  return error.code() == errc::no_memory ? 0 : 1;
+              }
+              return 2;
+          })) == 0);
+    CHECK_FALSE(name.exists());
+    std::filesystem::remove(group, failed);
 }
 
 // What a process may ask of a queue that it finds

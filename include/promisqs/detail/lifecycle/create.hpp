@@ -9,6 +9,7 @@
 #include <promisqs/detail/lifecycle/validation.hpp>
 #include <promisqs/detail/os/file.hpp>
 #include <promisqs/detail/os/futex.hpp>
+#include <promisqs/detail/os/memory_limit.hpp>
 #include <promisqs/detail/os/process.hpp>
 #include <promisqs/detail/os/segment.hpp>
 #include <promisqs/detail/raise.hpp>
@@ -85,10 +86,19 @@ namespace promisqs::detail {
 
 /// Throws if this process may not make an object of that size, in bytes.
 [[gnu::cold]] inline void check_allowed(std::string_view name, std::uint64_t size) {
-    if (os::size_is_allowed(size)) return;
-    raise(errc::no_memory, name,
-          {"expected ", digits(size), " bytes of shared memory, found: ", system_message(EFBIG),
-           "; ask for a smaller capacity, or raise RLIMIT_FSIZE (ulimit -f)"});
+    if (!os::size_is_allowed(size)) {
+        raise(errc::no_memory, name,
+              {"expected ", digits(size), " bytes of shared memory, found: ", system_message(EFBIG),
+               "; ask for a smaller capacity, or raise RLIMIT_FSIZE (ulimit -f)"});
+    }
+    // Beyond that limit the kernel ends a process. A limit below a megabyte would not let the program run.
+    if (size < std::uint64_t{1} << 20) return;
+    if (const std::uint64_t limit = os::memory_limit(); size > limit) {
+        raise(errc::no_memory, name,
+              {"expected ", digits(size), " bytes of shared memory, found a limit of ", digits(limit),
+               " for the control group (container, service) of this process; ask for a smaller capacity, or raise the "
+               "limit (docker --memory; systemd MemoryMax=; memory.max)"});
+    }
 }
 
 /// Creates an object and the queue in it. Nothing if the name is taken.
