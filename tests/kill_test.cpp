@@ -452,12 +452,24 @@ struct creation {
     bool or_open = false;
     bool by_temporary_name = false;  // the system has no nameless files
     bool in_a_group = false;         // the next one is another member, which may not remove the victim's object
+    bool starts_over = false;        // there is a queue with a message, which nobody uses; in a group, the next one's
 };
 
 constexpr promisqs::options for_a_group{.permissions = 0660, .participants = few_participants.participants};
 
+// Leaves a queue with a message whose users were killed.
+void abandon(const scoped_name& name, const creation& how) {
+    const int status = promisqs_test::wait_for(promisqs_test::forked([&] {
+        if (how.in_a_group && !promisqs_test::become(promisqs_test::another_member)) return 2;
+        auto q = queue::create(name, how.capacity, how.in_a_group ? for_a_group : few_participants);
+        ::_exit(q.push(numbered::make(1)) ? 0 : 1);
+    }));
+    expect(status == 0, "no queue could be left");
+}
+
 queue create_or_open(const scoped_name& name, const creation& how) {
-    const auto wanted = how.in_a_group ? for_a_group : few_participants;
+    auto wanted = how.in_a_group ? for_a_group : few_participants;
+    if (how.starts_over) wanted.abandoned = promisqs::abandoned_queue::start_over;
     return how.or_open ? queue::open_or_create(name, how.capacity, wanted) : queue::create(name, how.capacity, wanted);
 }
 
@@ -492,6 +504,10 @@ bool come_after(const scoped_name& name, const creation& how, finder by) {
         }
         if (!mine) mine.emplace(queue::open_or_create(name, how.capacity, for_a_group));
         promisqs_test::register_at(*mine);
+        if (how.starts_over && !mine->empty()) {  // the victim did not come so far
+            const auto left = promisqs_test::drain(*mine);
+            expect(left == numbers{1}, "what was there is neither whole nor gone");
+        }
         expect_intact(name, *mine, {}, by);
     }
     expect(how.in_a_group || !name.exists(), "the last handle did not remove the queue");
@@ -501,13 +517,14 @@ bool come_after(const scoped_name& name, const creation& how, finder by) {
 void kill_in_creation(const creation& how) {
     const scoped_name name("kill-create");
     const auto start = [&] {
+        if (how.starts_over) abandon(name, how);
         return std::make_unique<stepped_process>([&] {
             if (how.in_a_group && !promisqs_test::become(promisqs_test::one_member)) return 2;
             if (how.by_temporary_name && !promisqs_test::refuse({promisqs_test::refuse_nameless_files(EOPNOTSUPP)}))
                 return 3;
             std::optional<queue> q;
             step_through([&] { q.emplace(create_or_open(name, how)); });
-            return q->capacity() == how.capacity ? 0 : 1;
+            return q->capacity() == how.capacity && q->empty() ? 0 : 1;
         });
     };
     bool complete = false;  // in some trial
@@ -529,7 +546,13 @@ void kill_in_creation(const creation& how) {
         }
     };
     kill_all_over(
-        name, how.what, 0, start, [&] { expect(!name.exists(), "the last handle did not remove the queue"); }, check);
+        name, how.what, 0, start,
+        [&] {
+            const bool may_stay = how.in_a_group && how.starts_over;  // empty, in an object that is another member's
+            expect(may_stay || !name.exists(), "the last handle did not remove the queue");
+            if (may_stay) ::unlink(name.path().c_str());
+        },
+        check);
     CHECK(complete);
 }
 
@@ -613,6 +636,21 @@ TEST_CASE("killed in the creation of a queue that another member of the group ta
     SKIP_IF_STEPPING_IS_REFUSED();
     SKIP_UNLESS(promisqs_test::may_become_others(), "only root can become other users");
     kill_in_creation({.what = "open_or_create in a group", .capacity = 2, .or_open = true, .in_a_group = true});
+}
+
+TEST_CASE("killed in the creation of a queue in place of one that nobody uses") {
+    SKIP_IF_STEPPING_IS_REFUSED();
+    kill_in_creation({.what = "open_or_create, starting over", .capacity = 2, .or_open = true, .starts_over = true});
+}
+
+TEST_CASE("killed in the creation of a queue in another member's object") {
+    SKIP_IF_STEPPING_IS_REFUSED();
+    SKIP_UNLESS(promisqs_test::may_become_others(), "only root can become other users");
+    kill_in_creation({.what = "open_or_create in a group, starting over in place",
+                      .capacity = 2,
+                      .or_open = true,
+                      .in_a_group = true,
+                      .starts_over = true});
 }
 
 TEST_CASE("killed in the destruction of a handle") {
