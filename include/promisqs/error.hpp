@@ -99,6 +99,7 @@ public:
             case errc::element_size_differs:
             case errc::schema_differs:
             case errc::capacity_differs:
+            case errc::options_differ:
             case errc::layout_version_differs:
             case errc::not_a_queue:
             case errc::corrupt:
