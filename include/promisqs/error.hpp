@@ -42,7 +42,7 @@ enum class errc {
 namespace detail {
 
 /// The parts, one after the other. Out of line, because std::string's own operators are much code at each use.
-[[gnu::cold, gnu::noinline]] inline std::string concat(std::initializer_list<std::string_view> parts) {
+[[gnu::__cold__, gnu::__noinline__]] inline std::string concat(std::initializer_list<std::string_view> parts) {
     std::size_t size = 0;
     for (const std::string_view part : parts) size += part.size();
     std::string text(size, '\0');
@@ -51,7 +51,7 @@ namespace detail {
     return text;
 }
 
-[[gnu::cold]] constexpr const char* message_of(errc value) noexcept {
+[[gnu::__cold__]] constexpr const char* message_of(errc value) noexcept {
     switch (value) {
         case errc::already_exists: return "the queue exists already";
         case errc::not_found: return "no such queue";
@@ -81,11 +81,11 @@ class error_category final : public std::error_category {
 public:
     [[nodiscard]] const char* name() const noexcept override { return "promisqs"; }
 
-    [[nodiscard, gnu::cold]] std::string message(int value) const override {
+    [[nodiscard, gnu::__cold__]] std::string message(int value) const override {
         return message_of(static_cast<errc>(value));
     }
 
-    [[nodiscard, gnu::cold]] std::error_condition default_error_condition(int value) const noexcept override {
+    [[nodiscard, gnu::__cold__]] std::error_condition default_error_condition(int value) const noexcept override {
         switch (static_cast<errc>(value)) {
             case errc::already_exists: return std::errc::file_exists;
             case errc::not_found: return std::errc::no_such_file_or_directory;
@@ -126,13 +126,13 @@ inline std::error_code make_error_code(errc value) noexcept { return {static_cas
 /// found, and what to do. `code()` is one of `errc`.
 class queue_error : public std::system_error {
 public:
-    [[gnu::cold, gnu::noinline]] queue_error(errc code, std::string_view queue, std::string_view details)
+    [[gnu::__cold__, gnu::__noinline__]] queue_error(errc code, std::string_view queue, std::string_view details)
         : std::system_error(make_error_code(code)), text_(compose(code, queue, details)) {}
 
     [[nodiscard]] const char* what() const noexcept override { return text_.what(); }
 
 private:
-    [[gnu::cold]] static std::string compose(errc code, std::string_view queue, std::string_view details) {
+    [[gnu::__cold__]] static std::string compose(errc code, std::string_view queue, std::string_view details) {
         std::string text =
             detail::concat({"promisqs queue \"", queue, "\": ", detail::message_of(code), ": ", details});
         for (char& c : text) {

@@ -18,7 +18,7 @@ namespace promisqs::detail {
 /// A number as a part of a text.
 class digits {
 public:
-    [[gnu::cold, gnu::noinline]] explicit digits(std::uint64_t number, unsigned base = 10) noexcept {
+    [[gnu::__cold__, gnu::__noinline__]] explicit digits(std::uint64_t number, unsigned base = 10) noexcept {
         do {
             text_[--begin_] = static_cast<char>('0' + number % base);
             number /= base;
@@ -35,15 +35,15 @@ private:
 };
 
 /// What the system says of an `errno`.
-[[gnu::cold, gnu::noinline]] inline std::string system_message(int error) {
+[[gnu::__cold__, gnu::__noinline__]] inline std::string system_message(int error) {
     return std::generic_category().message(error);
 }
 
 /// \param queue    its name
 /// \param details  the parts of the text: what was expected, what was found, and what to do
 /// \throws         `queue_error`, always
-[[noreturn, gnu::cold, gnu::noinline]] inline void raise(errc code, std::string_view queue,
-                                                         std::initializer_list<std::string_view> details) {
+[[noreturn, gnu::__cold__, gnu::__noinline__]] inline void raise(errc code, std::string_view queue,
+                                                                 std::initializer_list<std::string_view> details) {
     throw queue_error(code, queue, concat(details));
 }
 

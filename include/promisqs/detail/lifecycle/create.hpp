@@ -25,7 +25,7 @@
 
 namespace promisqs::detail {
 
-[[gnu::cold]] inline void write_header(layout::header_fields& fields, const queue_request& request) noexcept {
+[[gnu::__cold__]] inline void write_header(layout::header_fields& fields, const queue_request& request) noexcept {
     const layout::plan& plan = request.plan;
     fields.layout_version = layout::version;
     fields.lifetime = static_cast<std::uint32_t>(request.wanted.life);
@@ -54,7 +54,7 @@ namespace promisqs::detail {
 ///
 /// \par If killed
 ///   an unfinished object is left, which the next process to create it takes over
-[[gnu::cold]] inline void build(segment& object, const queue_request& request) {
+[[gnu::__cold__]] inline void build(segment& object, const queue_request& request) {
     const schema& type = request.element.type;
     const options& wanted = request.wanted;
     object.reserve(request.plan.segment_size);
@@ -71,7 +71,7 @@ namespace promisqs::detail {
 }
 
 /// As `build`; where that fails, ends what there is.
-[[gnu::cold]] inline joined_segment build_or_end(segment object, const queue_request& request) {
+[[gnu::__cold__]] inline joined_segment build_or_end(segment object, const queue_request& request) {
     try {
         build(object, request);
     } catch (...) {
@@ -85,7 +85,7 @@ namespace promisqs::detail {
 }
 
 /// Throws if this process may not make an object of that size, in bytes.
-[[gnu::cold]] inline void check_allowed(std::string_view name, std::uint64_t size) {
+[[gnu::__cold__]] inline void check_allowed(std::string_view name, std::uint64_t size) {
     if (!os::size_is_allowed(size)) {
         raise(errc::no_memory, name,
               {"expected ", digits(size), " bytes of shared memory, found: ", system_message(EFBIG),
@@ -106,7 +106,7 @@ namespace promisqs::detail {
 /// \throws  `queue_error`; no object is left then
 /// \par If killed
 ///   as `build`
-[[gnu::cold]] inline std::optional<joined_segment> try_create(const queue_request& request) {
+[[gnu::__cold__]] inline std::optional<joined_segment> try_create(const queue_request& request) {
     check_allowed(request.name, request.plan.segment_size);
     auto made = segment::make(request.name, request.wanted.permissions);
     if (!made) return std::nullopt;
@@ -115,7 +115,7 @@ namespace promisqs::detail {
 
 /// Starts a queue over in an object that is abandoned, or that no process uses, and whose name this process may not
 /// remove. The caller holds the `initialising` byte, and perhaps the `users` byte.
-[[gnu::cold]] inline joined_segment start_over_in_place(segment object, const queue_request& request) {
+[[gnu::__cold__]] inline joined_segment start_over_in_place(segment object, const queue_request& request) {
     check_allowed(request.name, request.plan.segment_size);
     // A process may have mapped what was there, and not joined it yet. It finds out by the first word.
     if (const int error = object.mark_unfinished()) object.raise(error, "write its first 8 bytes");
@@ -125,7 +125,7 @@ namespace promisqs::detail {
 
 /// Removes what a dead creator has left, so that the name is free; or where this process may not do that, starts over
 /// in place. Nothing: look again.
-[[gnu::cold]] inline std::optional<joined_segment> take_over(segment object, const queue_request& request) {
+[[gnu::__cold__]] inline std::optional<joined_segment> take_over(segment object, const queue_request& request) {
     if (!try_seize(object) || examine(object) != condition::abandoned) return std::nullopt;
     if (object.unlink()) return std::nullopt;
     return start_over_in_place(std::move(object), request);

@@ -17,7 +17,7 @@ public:
     explicit deadline(std::uint64_t nanoseconds) noexcept : end_(os::steady_clock() + nanoseconds) {}
 
     /// Waits a little. False: the time is over.
-    [[nodiscard, gnu::cold]] bool wait() const noexcept {
+    [[nodiscard, gnu::__cold__]] bool wait() const noexcept {
         if (os::steady_clock() >= end_) return false;
         os::nap();
         return true;
@@ -32,7 +32,7 @@ private:
 /// much longer.
 class patient_wait {
 public:
-    [[gnu::cold]] void operator()() noexcept {
+    [[gnu::__cold__]] void operator()() noexcept {
         const std::uint64_t waited = os::steady_clock() - begin_;
         os::nap(static_cast<std::uint32_t>(std::clamp<std::uint64_t>(waited / 8, 50'000, 10'000'000)));
     }

@@ -27,14 +27,15 @@ namespace promisqs::detail {
 ///
 /// \par If killed
 ///   the queue stays; the next user can open it
-[[gnu::cold]] inline void close(const segment& object, lifetime life) noexcept {
+[[gnu::__cold__]] inline void close(const segment& object, lifetime life) noexcept {
     object.file().part();
     // The locks are held until the descriptor is closed: no opener may come in before the name is gone.
     if (life != lifetime::keep && try_end(object) == usage::none) static_cast<void>(end(object));
 }
 
 /// The options that a queue's creator chose, and of `wanted`, what concerns this process alone.
-[[gnu::cold]] inline options options_of(const segment& object, const checked_header& header, options wanted) noexcept {
+[[gnu::__cold__]] inline options options_of(const segment& object, const checked_header& header,
+                                            options wanted) noexcept {
     wanted.permissions = os::permissions_of(object.file().descriptor());
     header.put_into(wanted);
     return wanted;
@@ -43,20 +44,20 @@ namespace promisqs::detail {
 /// A queue's segment that this process uses, and what is used of its header. Closed with the object's end.
 class joined_segment {
 public:
-    [[gnu::cold]] joined_segment(segment object, const checked_header& header, const options& wanted,
-                                 bool created) noexcept
+    [[gnu::__cold__]] joined_segment(segment object, const checked_header& header, const options& wanted,
+                                     bool created) noexcept
         : object_(std::move(object)),
           header_(header),
           options_(options_of(object_, header, wanted)),
           created_(created) {}
-    [[gnu::cold]] joined_segment(joined_segment&& other) noexcept
+    [[gnu::__cold__]] joined_segment(joined_segment&& other) noexcept
         : object_(std::move(other.object_)),
           header_(other.header_),
           options_(other.options_),
           created_(other.created_),
           open_(std::exchange(other.open_, false)) {}
     joined_segment& operator=(joined_segment&&) = delete;
-    [[gnu::cold, gnu::noinline]] ~joined_segment() {
+    [[gnu::__cold__, gnu::__noinline__]] ~joined_segment() {
         if (open_) close(object_, header_.life);
     }
 
@@ -78,7 +79,7 @@ private:
 /// A queue that was found, mapped; not yet used, so that it may be ended, or started over, at any time.
 class found_queue {
 public:
-    [[gnu::cold]] found_queue(segment& object, huge_pages huge) : object_(object) {
+    [[gnu::__cold__]] found_queue(segment& object, huge_pages huge) : object_(object) {
         const auto size = static_cast<std::uint64_t>(os::size_of(object.file().descriptor()));
         if (size < layout::participants_offset) {
             raise(errc::corrupt, object.name(),
@@ -96,14 +97,14 @@ public:
     [[nodiscard]] const segment& object() const noexcept { return object_; }
 
     /// The header, once it has been checked.
-    [[nodiscard, gnu::cold]] checked_header check() const { return check_header(object_.name(), header_, size_); }
+    [[nodiscard, gnu::__cold__]] checked_header check() const { return check_header(object_.name(), header_, size_); }
 
-    [[gnu::cold]] void check_type(const checked_header& checked, const element_description& element) const {
+    [[gnu::__cold__]] void check_type(const checked_header& checked, const element_description& element) const {
         check_element(object_.name(), header_, object_.at<std::byte>(checked.plan.schema_offset), element);
     }
 
     /// Whether it still is the queue that was found. If not, what was found of it means nothing: look again.
-    [[nodiscard, gnu::cold]] bool is_current() const noexcept {
+    [[nodiscard, gnu::__cold__]] bool is_current() const noexcept {
         // [M3] acquire, pairs with [M2]: a process that has started the queue over has written its header before.
         // Relaxed would let the copy below be the old header, and the new queue pass for the one that was found.
         if (object_.header().magic.load(std::memory_order_acquire) != layout::magic) return false;
@@ -119,7 +120,7 @@ private:
 
 /// Calls `use(found_queue&)`. Nothing if it failed because the queue was ended meanwhile, or started over.
 template <class Use>
-[[gnu::cold]] auto use_found(segment& object, huge_pages huge, Use use)
+[[gnu::__cold__]] auto use_found(segment& object, huge_pages huge, Use use)
     -> std::optional<decltype(use(std::declval<found_queue&>()))> {
     found_queue found(object, huge);
     try {
@@ -131,7 +132,7 @@ template <class Use>
 }
 
 /// Throws unless a finished object is of this library's layout. Reads no more than that.
-[[gnu::cold]] inline void check_version(const segment& object) {
+[[gnu::__cold__]] inline void check_version(const segment& object) {
     std::uint64_t word = layout::version;
     if (!os::read_word(object.file().descriptor(), word, offsetof(layout::header, fields.layout_version))) return;
     const auto found = static_cast<std::uint32_t>(word);
@@ -139,7 +140,7 @@ template <class Use>
 }
 
 /// Joins the users of an object. False: its name is gone, or going; start over.
-[[gnu::cold]] inline bool try_join(const found_queue& found) {
+[[gnu::__cold__]] inline bool try_join(const found_queue& found) {
     const segment& object = found.object();
     const int error = object.file().join();
     if (error == EAGAIN) return false;
@@ -151,7 +152,7 @@ template <class Use>
 
 /// Becomes a user of a finished object, if it is what was asked for. Nothing if its name is gone, or going, or it has
 /// been started over: look again.
-[[gnu::cold]] inline std::optional<joined_segment> try_use(segment object, const queue_request& request) {
+[[gnu::__cold__]] inline std::optional<joined_segment> try_use(segment object, const queue_request& request) {
     checked_header header{};
     const auto joined = use_found(object, request.wanted.memory.huge, [&](const found_queue& found) {
         header = found.check();

@@ -43,7 +43,7 @@ namespace promisqs::detail {
 using message_counter = std::uint64_t (*)(const segment& object, const checked_header& header);
 
 /// Throws. Returns only if the queue was ended meanwhile, or started over.
-[[gnu::cold]] inline void refuse_to_create(segment& object, message_counter count) {
+[[gnu::__cold__]] inline void refuse_to_create(segment& object, message_counter count) {
     static_cast<void>(use_found(object, huge_pages::never, [&](const found_queue& found) -> bool {
         const auto header = found.check();
         const bool used = os::byte_is_locked(object.file().descriptor(), layout::users_byte);
@@ -63,7 +63,7 @@ using message_counter = std::uint64_t (*)(const segment& object, const checked_h
 enum class join_mode { create, open, open_or_create };
 
 /// Uses a finished object, or starts it over if nobody does and that was asked for. Nothing: look again.
-[[gnu::cold]] inline std::optional<joined_segment> use_or_start_over(segment object, const queue_request& request) {
+[[gnu::__cold__]] inline std::optional<joined_segment> use_or_start_over(segment object, const queue_request& request) {
     if (request.wanted.abandoned == abandoned_queue::start_over) {
         check_version(object);  // of another version we don't know which bytes its users lock
         switch (try_end(object)) {
@@ -78,8 +78,8 @@ enum class join_mode { create, open, open_or_create };
 }
 
 /// One step of `join_queue`. Nothing: look again.
-[[gnu::cold]] inline std::optional<joined_segment> try_to_join(const queue_request& request, join_mode mode,
-                                                               message_counter count) {
+[[gnu::__cold__]] inline std::optional<joined_segment> try_to_join(const queue_request& request, join_mode mode,
+                                                                   message_counter count) {
     const bool may_create = mode != join_mode::open;
     auto found = segment::find(request.name);
     if (!found) {

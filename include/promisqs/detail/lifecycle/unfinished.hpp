@@ -23,7 +23,7 @@ enum class condition {
 };
 
 /// What the object is while its `initialising` byte is free, or held by this process.
-[[gnu::cold]] inline condition examine(const segment& object) {
+[[gnu::__cold__]] inline condition examine(const segment& object) {
     const int file = object.file().descriptor();
     std::uint64_t word = 0;
     if (!os::is_regular(file)) return condition::foreign;
@@ -33,26 +33,26 @@ enum class condition {
     return word == layout::magic ? condition::finished : condition::foreign;
 }
 
-[[gnu::cold]] inline condition look_at(const segment& object) {
+[[gnu::__cold__]] inline condition look_at(const segment& object) {
     // The lock before the state: a process that drops its lock after this look has finished by the next one.
     const bool locked = os::byte_is_locked(object.file().descriptor(), layout::initialising_byte);
     const condition found = examine(object);
     return locked && found == condition::abandoned ? condition::in_work : found;
 }
 
-[[noreturn, gnu::cold, gnu::noinline]] inline void raise_foreign(const segment& object) {
+[[noreturn, gnu::__cold__, gnu::__noinline__]] inline void raise_foreign(const segment& object) {
     raise(errc::not_a_queue, object.name(),
           {"expected a promisqs queue, found a shared memory object of ",
            digits(static_cast<std::uint64_t>(os::size_of(object.file().descriptor()))),
            " bytes that does not begin like one; use another name, or ask its owner to remove it"});
 }
 
-[[noreturn, gnu::cold, gnu::noinline]] inline void raise_not_removable(const segment& object) {
+[[noreturn, gnu::__cold__, gnu::__noinline__]] inline void raise_not_removable(const segment& object) {
     raise(errc::no_permission, object.name(),
           {"expected permission to remove it, found that it belongs to another user; ask its owner to remove it"});
 }
 
-[[noreturn, gnu::cold, gnu::noinline]] inline void raise_abandoned(const segment& object) {
+[[noreturn, gnu::__cold__, gnu::__noinline__]] inline void raise_abandoned(const segment& object) {
     raise(errc::unfinished, object.name(),
           {"expected a complete queue, found what is left of one: its creator died while building it, or its last user "
            "could not remove its name; call create or open_or_create, which start over, or remove"});
@@ -60,7 +60,7 @@ enum class condition {
 
 /// Locks the object, for building it or for removing its name (rule 1). False: another process has locked it, or the
 /// name leads elsewhere by now.
-[[gnu::cold]] inline bool try_seize(const segment& object) {
+[[gnu::__cold__]] inline bool try_seize(const segment& object) {
     if (!object.try_lock(layout::initialising_byte, os::lock_kind::exclusive)) return false;
     if (object.is_named()) return true;
     object.file().unlock(layout::initialising_byte);
@@ -74,7 +74,7 @@ enum class usage {
 };
 
 /// Locks a queue that no process uses, to end it (rule 4).
-[[gnu::cold]] inline usage try_end(const segment& object) noexcept {
+[[gnu::__cold__]] inline usage try_end(const segment& object) noexcept {
     shared_file& file = object.file();
     do {
         if (file.lock(layout::initialising_byte, os::lock_kind::exclusive) != 0) return usage::unknown;
@@ -91,7 +91,7 @@ enum class usage {
 /// to is abandoned then, and takes up next to no memory. The locks are dropped with the object's descriptor.
 ///
 /// \return  whether the name is gone
-[[gnu::cold]] inline bool end(const segment& object) noexcept {
+[[gnu::__cold__]] inline bool end(const segment& object) noexcept {
     if (object.unlink()) return true;
     if (object.mark_unfinished() == 0) static_cast<void>(object.clear());
     return false;

@@ -41,7 +41,7 @@ struct checked_header {
     layout::plan plan;
 
     /// Tells a process what options its creator chose; all but the permissions.
-    [[gnu::cold]] void put_into(options& chosen) const noexcept {
+    [[gnu::__cold__]] void put_into(options& chosen) const noexcept {
         chosen.life = life;
         chosen.participants = participants;
         chosen.max_deaths = max_deaths;
@@ -58,7 +58,7 @@ constexpr std::uint32_t single_roles_of(const options& wanted) noexcept {
 
 inline constexpr std::size_t max_name_length = 254;
 
-[[gnu::cold]] inline void check_name(std::string_view name) {
+[[gnu::__cold__]] inline void check_name(std::string_view name) {
     const bool slash = name.find('/') != name.npos;
     const bool taken = name == "." || name == ".." || name.starts_with(temporary_prefix);
     if (!name.empty() && name.size() <= max_name_length && !taken && !slash && name.find('\0') == name.npos) return;
@@ -69,7 +69,7 @@ inline constexpr std::size_t max_name_length = 254;
            "; choose another name"});
 }
 
-[[gnu::cold]] inline void check_options(std::string_view name, const options& wanted) {
+[[gnu::__cold__]] inline void check_options(std::string_view name, const options& wanted) {
     if (wanted.permissions > 0777 || (wanted.permissions & 0600) != 0600) {
         raise(errc::invalid_options, name,
               {"expected permissions from 0600 to 0777 (octal), that let the owner read and write, found ",
@@ -101,7 +101,7 @@ inline constexpr std::size_t max_name_length = 254;
 /// Throws unless a queue could be created from this.
 ///
 /// \return  where everything in it will lie
-[[gnu::cold]] inline layout::plan check_request(const queue_request& request) {
+[[gnu::__cold__]] inline layout::plan check_request(const queue_request& request) {
     check_name(request.name);
     check_options(request.name, request.wanted);
     if (request.capacity == 0 || request.capacity > layout::max_capacity) {
@@ -121,7 +121,7 @@ inline constexpr std::size_t max_name_length = 254;
 
 /// Reads each word exactly once, whatever other processes write at that time. (Volatile: the compiler must not read it
 /// again.)
-[[gnu::cold]] inline layout::header_fields copy_header(const layout::header& header) noexcept {
+[[gnu::__cold__]] inline layout::header_fields copy_header(const layout::header& header) noexcept {
     std::array<std::uint64_t, sizeof(layout::header_fields) / sizeof(std::uint64_t)> words{};
     const auto* shared = reinterpret_cast<const volatile std::uint64_t*>(&header.fields);
     for (std::uint64_t& word : words) word = *shared++;
@@ -133,26 +133,27 @@ class header_check {
 public:
     explicit header_check(std::string_view queue) noexcept : queue_(queue) {}
 
-    [[gnu::cold, gnu::noinline]] void version(std::uint32_t found) const {
+    [[gnu::__cold__, gnu::__noinline__]] void version(std::uint32_t found) const {
         if (found == layout::version) return;
         detail::raise(errc::layout_version_differs, queue_,
                       {"expected layout version ", digits(layout::version), ", found ", digits(found),
                        "; build both programs with the same version of promisqs, or remove it and create it again"});
     }
 
-    [[gnu::cold, gnu::noinline]] void between(std::string_view field, std::uint64_t found, std::uint64_t least,
-                                              std::uint64_t most) const {
+    [[gnu::__cold__, gnu::__noinline__]] void between(std::string_view field, std::uint64_t found, std::uint64_t least,
+                                                      std::uint64_t most) const {
         if (found < least || found > most) raise(field, {"from ", digits(least), " to ", digits(most)}, found);
     }
 
-    [[gnu::cold, gnu::noinline]] void equal(std::string_view field, std::uint64_t found, std::uint64_t expected) const {
+    [[gnu::__cold__, gnu::__noinline__]] void equal(std::string_view field, std::uint64_t found,
+                                                    std::uint64_t expected) const {
         if (found != expected) raise(field, {digits(expected)}, found);
     }
 
 private:
-    [[noreturn, gnu::cold, gnu::noinline]] void raise(std::string_view field,
-                                                      std::initializer_list<std::string_view> expected,
-                                                      std::uint64_t found) const {
+    [[noreturn, gnu::__cold__, gnu::__noinline__]] void raise(std::string_view field,
+                                                              std::initializer_list<std::string_view> expected,
+                                                              std::uint64_t found) const {
         detail::raise(errc::corrupt, queue_,
                       {"expected ", concat(expected), " in the header's field `", field, "`, found ", digits(found),
                        "; something else has written into it: remove it and create it again"});
@@ -165,8 +166,8 @@ private:
 ///
 /// \param header  the copy of the header of an object
 /// \param mapped  how many bytes of the object are mapped
-[[gnu::cold]] inline checked_header check_header(std::string_view queue, const layout::header_fields& header,
-                                                 std::uint64_t mapped) {
+[[gnu::__cold__]] inline checked_header check_header(std::string_view queue, const layout::header_fields& header,
+                                                     std::uint64_t mapped) {
     const header_check check(queue);
     check.version(header.layout_version);
     check.between("lifetime", header.lifetime, 0, 1);
@@ -198,7 +199,7 @@ private:
 }
 
 /// A stored schema text, fit to be shown: whatever it holds, and however long it claims to be.
-[[gnu::cold]] inline std::string shown_schema(const std::byte* text, std::uint64_t size) {
+[[gnu::__cold__]] inline std::string shown_schema(const std::byte* text, std::uint64_t size) {
     constexpr std::uint64_t most = 4096;
     const std::string_view stored(reinterpret_cast<const char*>(text),
                                   static_cast<std::size_t>(size < most ? size : most));
@@ -210,8 +211,8 @@ private:
 }
 
 /// Throws unless the stored type is the expected one, as far as both sides know it.
-[[gnu::cold]] inline void check_element(std::string_view queue, const layout::header_fields& header,
-                                        const std::byte* schema_text, const element_description& expected) {
+[[gnu::__cold__]] inline void check_element(std::string_view queue, const layout::header_fields& header,
+                                            const std::byte* schema_text, const element_description& expected) {
     const std::string stored = shown_schema(schema_text, header.schema_size);
     const schema found{stored, header.schema_fingerprint, header.name_fingerprint};
     const bool same_size = header.element_size == expected.size && header.element_alignment == expected.alignment;
@@ -224,7 +225,7 @@ private:
 }
 
 /// Throws unless the queue has the capacity that was asked for, if one was.
-[[gnu::cold]] inline void check_capacity(const checked_header& found, const queue_request& request) {
+[[gnu::__cold__]] inline void check_capacity(const checked_header& found, const queue_request& request) {
     if (request.capacity == 0 || found.capacity == request.capacity) return;
     raise(errc::capacity_differs, request.name,
           {"expected capacity ", digits(request.capacity), ", found ", digits(found.capacity),
@@ -232,7 +233,7 @@ private:
 }
 
 /// Throws unless a queue was created with the options that were asked for.
-[[gnu::cold]] inline void check_same_options(std::string_view queue, const options& found, const options& wanted) {
+[[gnu::__cold__]] inline void check_same_options(std::string_view queue, const options& found, const options& wanted) {
     const auto check = [&](std::string_view option, std::uint64_t expected, std::uint64_t actual, unsigned base = 10) {
         if (expected == actual) return;
         const std::string_view zero = base == 8 ? "0" : "";

@@ -10,7 +10,7 @@ namespace promisqs::detail {
 class backoff {
 public:
     // Not `cold`: a poller runs this, and does so in tight loops.
-    [[gnu::noinline]] void operator()() noexcept {
+    [[gnu::__noinline__]] void operator()() noexcept {
         if (rounds_ < spins) {
             for (unsigned i = 0; i < (1U << (rounds_ / 8)); ++i) os::pause();
         } else if (rounds_ < spins + yields) {

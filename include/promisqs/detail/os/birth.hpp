@@ -30,7 +30,7 @@ inline constexpr std::string_view temporary_prefix = ".promisqs-";
 
 /// Removes what creators have left that were killed, of those that have to give temporary names. The lock of one that
 /// is alive is in the way. Objects of other users may stay.
-[[gnu::cold]] inline void remove_temporary_objects(const object_name& any) {
+[[gnu::__cold__]] inline void remove_temporary_objects(const object_name& any) {
     const std::unique_ptr<::DIR, int (*)(::DIR*)> folder(::opendir(object_folder::path), &::closedir);
     while (const ::dirent* entry = folder ? ::readdir(folder.get()) : nullptr) {
         if (!std::string_view(entry->d_name).starts_with(temporary_prefix)) continue;
@@ -56,13 +56,13 @@ public:
         std::string_view intention{};  ///< what failed
     };
 
-    [[gnu::cold]] explicit birth(const object_name& name) noexcept : name_(name) {}
+    [[gnu::__cold__]] explicit birth(const object_name& name) noexcept : name_(name) {}
     birth(const birth&) = delete;
     birth& operator=(const birth&) = delete;
-    [[gnu::cold]] ~birth() { reset(); }
+    [[gnu::__cold__]] ~birth() { reset(); }
 
     /// The caller holds the process lock.
-    [[gnu::cold]] outcome operator()(std::uint32_t permissions) {
+    [[gnu::__cold__]] outcome operator()(std::uint32_t permissions) {
         outcome result = without_name(permissions);
         if (result.error == 0) return result;
         reset();
@@ -77,7 +77,7 @@ public:
     [[nodiscard]] int release() noexcept { return std::exchange(file_, -1); }
 
 private:
-    [[gnu::cold]] outcome without_name(std::uint32_t permissions) noexcept {
+    [[gnu::__cold__]] outcome without_name(std::uint32_t permissions) noexcept {
         file_ = name_.open_nameless();
         if (file_ < 0) return {errno, "create it"};
         if (const outcome failed = prepare(permissions); failed.error != 0) return failed;
@@ -85,7 +85,7 @@ private:
     }
 
     // EAGAIN: another process has taken the object for abandoned before it was locked.
-    [[gnu::cold]] outcome by_temporary_name(std::uint32_t permissions) {
+    [[gnu::__cold__]] outcome by_temporary_name(std::uint32_t permissions) {
         static std::atomic<std::uint32_t> number = 0;
         const object_name temporary =
             name_.beside(concat({temporary_prefix, digits(os::process_id()), "-", digits(os::wall_clock()), "-",
@@ -100,14 +100,14 @@ private:
         return result;
     }
 
-    [[gnu::cold]] outcome prepare(std::uint32_t permissions) const noexcept {
+    [[gnu::__cold__]] outcome prepare(std::uint32_t permissions) const noexcept {
         if (::fchmod(file_, permissions) != 0) return {errno, "set its permissions"};
         if (const int error = os::lock_byte(file_, layout::initialising_byte, os::lock_kind::exclusive))
             return {error, "lock a byte of it"};
         return {os::write_word(file_, layout::unfinished_magic), "write its first 8 bytes"};
     }
 
-    [[gnu::cold]] void reset() noexcept {
+    [[gnu::__cold__]] void reset() noexcept {
         if (file_ >= 0) os::close(file_);
         file_ = -1;
     }

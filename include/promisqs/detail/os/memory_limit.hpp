@@ -23,7 +23,7 @@ namespace promisqs::detail::os {
 inline constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::max();
 
 /// The beginning of a file of text; empty if it can't be read.
-[[gnu::cold]] inline std::string read_text(const std::string& path) {
+[[gnu::__cold__]] inline std::string read_text(const std::string& path) {
     std::string text(4096, '\0');
     const int file = static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path.c_str(), O_RDONLY | O_CLOEXEC));
     const long size = file < 0 ? 0 : ::syscall(SYS_read, file, text.data(), text.size());
@@ -33,7 +33,7 @@ inline constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::ma
 }
 
 /// The number that a file holds; `no_limit` if it can't be read, or holds none ("max").
-[[gnu::cold]] inline std::uint64_t read_limit(const std::string& path) {
+[[gnu::__cold__]] inline std::uint64_t read_limit(const std::string& path) {
     std::uint64_t number = 0;
     bool any = false;
     for (const char c : read_text(path)) {
@@ -49,7 +49,7 @@ inline constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::ma
 /// \param root   where the tree of groups is mounted
 /// \param group  the path of the group in it. In a container it may be that of the host: then its last folders are
 ///               missing, and the root is the container's group
-[[gnu::cold]] inline std::uint64_t limit_of_group(const std::string& root, std::string group, const char* file) {
+[[gnu::__cold__]] inline std::uint64_t limit_of_group(const std::string& root, std::string group, const char* file) {
     std::uint64_t least = no_limit;
     for (;;) {
         while (!group.empty() && group.back() == '/') group.pop_back();
@@ -63,7 +63,7 @@ inline constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::ma
 ///
 /// \param groups  what /proc/self/cgroup holds
 /// \param root    where the trees of groups are mounted
-[[gnu::cold]] inline std::uint64_t limit_of_groups(std::string_view groups, const std::string& root) {
+[[gnu::__cold__]] inline std::uint64_t limit_of_groups(std::string_view groups, const std::string& root) {
     std::uint64_t least = no_limit;
     // Each line is "number:controllers:path". The tree of version 2 has the number 0, and names no controllers.
     while (!groups.empty()) {
@@ -83,7 +83,7 @@ inline constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::ma
 
 /// The most bytes that this process can have before the kernel ends a process of its control group: the least limit of
 /// its groups, as far as it can be read, and all swap space, in which shared memory may end.
-[[gnu::cold]] inline std::uint64_t memory_limit() {
+[[gnu::__cold__]] inline std::uint64_t memory_limit() {
     const std::uint64_t limit = limit_of_groups(read_text("/proc/self/cgroup"), "/sys/fs/cgroup");
     struct ::sysinfo system {};
     const std::uint64_t swap = ::sysinfo(&system) == 0 ? std::uint64_t{system.totalswap} * system.mem_unit : 0;

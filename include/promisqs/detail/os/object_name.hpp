@@ -27,13 +27,13 @@ public:
     explicit object_folder(int descriptor) noexcept : descriptor_(descriptor) {}
     object_folder(const object_folder&) = delete;
     object_folder& operator=(const object_folder&) = delete;
-    [[gnu::cold]] ~object_folder() {
+    [[gnu::__cold__]] ~object_folder() {
         if (descriptor_ >= 0) os::close(descriptor_);
     }
 
     /// The folder as it is now. All handles that were opened in the same one share a descriptor. Null, with `errno`,
     /// if it can't be opened. The caller holds the process lock.
-    [[gnu::cold]] static std::shared_ptr<const object_folder> current() {
+    [[gnu::__cold__]] static std::shared_ptr<const object_folder> current() {
         static auto& latest =
             *new std::weak_ptr<const object_folder>;  // never destroyed: static handles may outlive it
         struct ::stat now {};
@@ -56,22 +56,22 @@ private:
 /// The name of an object in its folder.
 class object_name {
 public:
-    [[gnu::cold]] object_name(std::shared_ptr<const object_folder> folder, std::string name)
+    [[gnu::__cold__]] object_name(std::shared_ptr<const object_folder> folder, std::string name)
         : folder_(std::move(folder)), text_(std::move(name)) {}
 
     [[nodiscard]] const std::string& text() const noexcept { return text_; }
 
     /// Another name in the same folder.
-    [[nodiscard, gnu::cold]] object_name beside(std::string name) const { return {folder_, std::move(name)}; }
+    [[nodiscard, gnu::__cold__]] object_name beside(std::string name) const { return {folder_, std::move(name)}; }
 
     /// Whether the name leads to nothing.
-    [[nodiscard, gnu::cold]] bool is_free() const noexcept {
+    [[nodiscard, gnu::__cold__]] bool is_free() const noexcept {
         struct ::stat named {};
         return ::fstatat(folder(), text_.c_str(), &named, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT;
     }
 
     /// Whether the name leads to this file. Needs no permission on the object.
-    [[nodiscard, gnu::cold]] bool leads_to(int file) const noexcept {
+    [[nodiscard, gnu::__cold__]] bool leads_to(int file) const noexcept {
         struct ::stat named {};
         return ::fstatat(folder(), text_.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 && os::is_file(file, named);
     }
@@ -79,25 +79,25 @@ public:
     // What follows returns -1, or false, with `errno`.
 
     /// A descriptor of what the name leads to.
-    [[nodiscard, gnu::cold]] int open(int more_flags = 0) const noexcept {
+    [[nodiscard, gnu::__cold__]] int open(int more_flags = 0) const noexcept {
         return os::above_standard(
             static_cast<int>(::syscall(SYS_openat, folder(), text_.c_str(),
                                        O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_LARGEFILE | more_flags, 0600)));
     }
     /// A descriptor of a new file in the same folder that has no name.
-    [[nodiscard, gnu::cold]] int open_nameless() const noexcept {
+    [[nodiscard, gnu::__cold__]] int open_nameless() const noexcept {
         return os::above_standard(
             static_cast<int>(::syscall(SYS_openat, folder(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC | O_LARGEFILE, 0600)));
     }
     /// Gives the name to a file that has none.
-    [[nodiscard, gnu::cold]] bool give_to(int nameless) const noexcept {
+    [[nodiscard, gnu::__cold__]] bool give_to(int nameless) const noexcept {
         return ::linkat(AT_FDCWD, os::path_of(nameless).text, folder(), text_.c_str(), AT_SYMLINK_FOLLOW) == 0;
     }
     /// Gives the name to a file that has another one, too.
-    [[nodiscard, gnu::cold]] bool give_to(const object_name& other) const noexcept {
+    [[nodiscard, gnu::__cold__]] bool give_to(const object_name& other) const noexcept {
         return ::linkat(other.folder(), other.text_.c_str(), folder(), text_.c_str(), 0) == 0;
     }
-    [[gnu::cold]] bool remove() const noexcept { return ::unlinkat(folder(), text_.c_str(), 0) == 0; }
+    [[gnu::__cold__]] bool remove() const noexcept { return ::unlinkat(folder(), text_.c_str(), 0) == 0; }
 
 private:
     [[nodiscard]] int folder() const noexcept { return folder_->descriptor(); }

@@ -41,7 +41,7 @@ inline int at_fork(void (*before)(), void (*parent)(), void (*child)()) noexcept
 
 /// Stands for the library or program that contains this code: the `__dso_handle` of the C++ ABI, which compilers
 /// declare, too, each in a way of its own.
-[[gnu::visibility("hidden")]] extern void* this_library asm("__dso_handle");
+[[gnu::__visibility__("hidden")]] extern void* this_library asm("__dso_handle");
 
 /// Has `end` called when the calling thread ends, as the destructor of a `thread_local` object would be that is made
 /// now. A thread that is ending already may call this again, which it could not do with such an object. The library
@@ -49,7 +49,7 @@ inline int at_fork(void (*before)(), void (*parent)(), void (*child)()) noexcept
 /// 1024 of them, and a library that is unloaded leaves its destructors behind.
 ///
 /// \return  false if there is no memory
-[[nodiscard]] [[gnu::always_inline]] inline bool call_at_thread_end(void (*end)(void*)) noexcept {
+[[nodiscard]] [[gnu::__always_inline__]] inline bool call_at_thread_end(void (*end)(void*)) noexcept {
     return abi::__cxa_thread_atexit(end, nullptr, &this_library) == 0;
 }
 

@@ -37,7 +37,7 @@ class segment {
 public:
     /// Makes the object, marked as unfinished, with its `initialising` byte locked, and gives it its name only then.
     /// Nothing when the name is taken.
-    [[gnu::cold]] static std::optional<segment> make(const std::string& name, std::uint32_t permissions) {
+    [[gnu::__cold__]] static std::optional<segment> make(const std::string& name, std::uint32_t permissions) {
         std::optional<segment> result(named(name));
         birth attempt(result->file_->name());
         birth::outcome outcome;
@@ -52,7 +52,7 @@ public:
     }
 
     /// Opens the object. Nothing when there is none of that name.
-    [[gnu::cold, gnu::noinline]] static std::optional<segment> find(const std::string& name) {
+    [[gnu::__cold__, gnu::__noinline__]] static std::optional<segment> find(const std::string& name) {
         std::optional<segment> result(named(name));
         if (result->file_->name().is_free()) return std::nullopt;  // an exception takes 50 times as long
         int failed = 0;
@@ -72,9 +72,9 @@ public:
     segment(const segment&) = delete;
     segment& operator=(const segment&) = delete;
     // Out of line: each use of them inline is some hundred bytes.
-    [[gnu::cold, gnu::noinline]] segment(segment&&) noexcept = default;
+    [[gnu::__cold__, gnu::__noinline__]] segment(segment&&) noexcept = default;
     segment& operator=(segment&&) = delete;
-    [[gnu::cold, gnu::noinline]] ~segment() = default;
+    [[gnu::__cold__, gnu::__noinline__]] ~segment() = default;
 
     [[nodiscard]] const std::string& name() const noexcept { return file_->name().text(); }
     [[nodiscard]] shared_file& file() const noexcept { return *file_; }
@@ -83,14 +83,14 @@ public:
     [[nodiscard]] bool is_named() const noexcept { return file_->name().leads_to(file_->descriptor()); }
 
     /// Removes the name. Processes that have the object open can go on with it. False: this process may not remove it.
-    [[gnu::cold]] bool unlink() const noexcept { return file_->name().remove(); }
+    [[gnu::__cold__]] bool unlink() const noexcept { return file_->name().remove(); }
 
     /// Maps the first `size` bytes, which the object must have.
     ///
     /// A mapping keeps the open file description alive from which it was made, and a forked child inherits the mapping.
     /// A mapping made from the description with our locks would keep them after our death. So this makes it from
     /// another one.
-    [[gnu::cold]] void map(std::uint64_t size, huge_pages huge) {
+    [[gnu::__cold__]] void map(std::uint64_t size, huge_pages huge) {
         const std::size_t bytes = size;
         const os::process_lock no_fork;  // a child would inherit the descriptor
         const mappable source{file_->reopen()};
@@ -107,7 +107,7 @@ public:
     }
 
     /// Does to the mapping what this handle asked for.
-    [[gnu::cold]] void prepare(const memory_options& memory) const {
+    [[gnu::__cold__]] void prepare(const memory_options& memory) const {
         if (memory.huge != huge_pages::never) use_huge_pages(memory.huge);
         if (memory.prefault) {
             if (const int error = os::prefault(region_.get_address(), region_.get_size())) raise(error, "prefault it");
@@ -122,7 +122,7 @@ public:
     /// Makes the object an unfinished one.
     ///
     /// \return  0, or an `errno`
-    [[gnu::cold]] int mark_unfinished() const noexcept {
+    [[gnu::__cold__]] int mark_unfinished() const noexcept {
         return os::write_word(file_->descriptor(), layout::unfinished_magic);
     }
 
@@ -130,10 +130,12 @@ public:
     /// mapped.
     ///
     /// \return  0, or an `errno`
-    [[gnu::cold]] int clear() const noexcept { return os::clear(file_->descriptor(), sizeof layout::header::magic); }
+    [[gnu::__cold__]] int clear() const noexcept {
+        return os::clear(file_->descriptor(), sizeof layout::header::magic);
+    }
 
     /// Makes the object `size` bytes long, all set aside, so that no later access can fail for want of memory.
-    [[gnu::cold]] void reserve(std::uint64_t size) const {
+    [[gnu::__cold__]] void reserve(std::uint64_t size) const {
         check_reserved(os::reserve(file_->descriptor(), size), size);
     }
 
@@ -153,7 +155,7 @@ public:
     }
 
     /// Throws the error that stands for a failed system call. `intention`: what the call was for.
-    [[noreturn, gnu::cold]] void raise(int error, std::string_view intention) const {
+    [[noreturn, gnu::__cold__]] void raise(int error, std::string_view intention) const {
         raise_system_error(name(), error, intention);
     }
 
@@ -171,9 +173,9 @@ private:
         [[nodiscard]] static bip::mode_t get_mode() noexcept { return bip::read_write; }
     };
 
-    [[gnu::cold]] explicit segment(object_name name) : file_(std::make_unique<shared_file>(std::move(name))) {}
+    [[gnu::__cold__]] explicit segment(object_name name) : file_(std::make_unique<shared_file>(std::move(name))) {}
 
-    [[gnu::cold]] static segment named(const std::string& name) {
+    [[gnu::__cold__]] static segment named(const std::string& name) {
         os::process_lock lock;
         auto folder = object_folder::current();
         lock.unlock();
@@ -189,8 +191,8 @@ private:
                         "`deny` in /sys/kernel/mm/transparent_hugepage/shmem_enabled); or ask for huge_pages::prefer");
     }
 
-    [[noreturn, gnu::cold, gnu::noinline]] static void raise_system_error(std::string_view name, int error,
-                                                                          std::string_view intention) {
+    [[noreturn, gnu::__cold__, gnu::__noinline__]] static void raise_system_error(std::string_view name, int error,
+                                                                                  std::string_view intention) {
         auto code = errc::system_failure;
         std::string_view advice = "see the system's documentation of this error";
         if (error == EACCES || error == EPERM) {
@@ -205,7 +207,7 @@ private:
         detail::raise(code, name, {"could not ", intention, ": ", system_message(error), "; ", advice});
     }
 
-    [[gnu::cold]] void check_reserved(int error, std::uint64_t size) const {
+    [[gnu::__cold__]] void check_reserved(int error, std::uint64_t size) const {
         if (error == 0) return;
         const digits bytes(size);
         if (error != ENOSPC && error != ENOMEM) raise(error, concat({"reserve ", bytes, " bytes for it"}));
@@ -214,8 +216,8 @@ private:
                         "remount,size=...; docker --shm-size)");
     }
 
-    [[noreturn, gnu::cold, gnu::noinline]] void raise_no_memory(std::initializer_list<std::string_view> expected,
-                                                                int error, std::string_view advice) const {
+    [[noreturn, gnu::__cold__, gnu::__noinline__]] void raise_no_memory(
+        std::initializer_list<std::string_view> expected, int error, std::string_view advice) const {
         detail::raise(errc::no_memory, name(),
                       {"expected ", concat(expected), ", found: ", system_message(error), "; ", advice});
     }

@@ -24,7 +24,7 @@ namespace promisqs::detail {
 /// handlers: their children must not touch a queue. Nor must other fork handlers.)
 class shared_file {
 public:
-    [[gnu::cold]] explicit shared_file(object_name name) : name_(std::move(name)) {
+    [[gnu::__cold__]] explicit shared_file(object_name name) : name_(std::move(name)) {
         static_cast<void>(handlers());  // other static objects may be made before `at_start`
         const os::process_lock no_fork;
         next_ = first();
@@ -35,7 +35,7 @@ public:
     shared_file(const shared_file&) = delete;
     shared_file& operator=(const shared_file&) = delete;
 
-    [[gnu::cold, gnu::noinline]] ~shared_file() {
+    [[gnu::__cold__, gnu::__noinline__]] ~shared_file() {
         const os::process_lock no_fork;
         (previous_ != nullptr ? previous_->next_ : first()) = next_;
         if (next_ != nullptr) next_->previous_ = previous_;
@@ -72,7 +72,7 @@ public:
     }
 
     /// A descriptor of the file with a description of its own; -1 on failure. The caller holds the process lock.
-    [[nodiscard, gnu::cold]] int reopen() const noexcept {
+    [[nodiscard, gnu::__cold__]] int reopen() const noexcept {
         const int opened = os::reopen(descriptor_);
         if (opened >= 0 || descriptor_ < 0) return opened;
         const int error = errno;
@@ -87,7 +87,7 @@ public:
     /// Counts this file among the queue's users: the shared `users` lock of docs/layout.md.
     ///
     /// \return  0, or an `errno`; EAGAIN while the last user removes the queue
-    [[nodiscard, gnu::cold]] int join() noexcept {
+    [[nodiscard, gnu::__cold__]] int join() noexcept {
         const os::process_lock no_fork;
         if (const int error = open_observer()) return error;
         const int error = lock(layout::users_byte, os::lock_kind::shared);
@@ -96,7 +96,7 @@ public:
         return error;
     }
     /// Ends what `join` began.
-    [[gnu::cold]] void part() noexcept {
+    [[gnu::__cold__]] void part() noexcept {
         const os::process_lock no_fork;
         in_use_ = false;
         unlock(layout::users_byte);
@@ -142,14 +142,14 @@ private:
         static std::uint64_t next = (reinterpret_cast<std::uintptr_t>(&next) << 16) + 1;
         return next;
     }
-    [[gnu::cold]] static int handlers() {
+    [[gnu::__cold__]] static int handlers() {
         static const int once = os::at_fork(&before_fork, &after_fork_in_parent, &after_fork_in_child);
         return once;
     }
     // Before there are threads: one may fork while another one first uses the library.
     static inline const int at_start = handlers();
 
-    [[nodiscard, gnu::cold]] int open_observer() noexcept {
+    [[nodiscard, gnu::__cold__]] int open_observer() noexcept {
         if (observer_ >= 0) return 0;
         if (descriptor_ < 0) return EBADF;
         observer_ = reopen();
@@ -158,7 +158,7 @@ private:
 
     // Opens the child's descriptions, and takes their users locks, before the fork: at no instant does the child depend
     // on its parent's lock alone.
-    [[gnu::cold]] static void before_fork() {
+    [[gnu::__cold__]] static void before_fork() {
         process_mutex().lock();
         for (shared_file* file = first(); file != nullptr; file = file->next_) {
             if (!file->in_use_) continue;
@@ -169,7 +169,7 @@ private:
         }
     }
 
-    [[gnu::cold]] static void after_fork_in_parent() {
+    [[gnu::__cold__]] static void after_fork_in_parent() {
         for (shared_file* file = first(); file != nullptr; file = file->next_) {
             if (file->for_child_ >= 0) os::close(file->for_child_);
             file->for_child_ = -1;
@@ -177,7 +177,7 @@ private:
         process_mutex().unlock();
     }
 
-    [[gnu::cold]] static void after_fork_in_child() {
+    [[gnu::__cold__]] static void after_fork_in_child() {
         for (shared_file* file = first(); file != nullptr; file = file->next_) {
             if (file->descriptor_ >= 0) os::close(file->descriptor_);
             file->descriptor_ = file->for_child_;

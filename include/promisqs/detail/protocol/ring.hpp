@@ -65,7 +65,7 @@ public:
     /// Claims an orphan, if there is one and nothing can be had at the head; otherwise says what is in the way. Frees a
     /// tombstone at the head.
     template <class Participant>
-    [[gnu::noinline]] outcome claim_otherwise(Participant& self, claim& made) const {
+    [[gnu::__noinline__]] outcome claim_otherwise(Participant& self, claim& made) const {
         const outcome result = resolve_pop(self);
         if (!this->leaves_only_orphans(result)) return result;
         if (!in_order() && claim_orphan(self, made)) return outcome::ok;

@@ -53,7 +53,7 @@ public:
     ///
     /// \return  whether it did; only then `made` is the claim
     template <class Participant>
-    [[gnu::always_inline]] bool claim_push(const ring_claims& here, Participant& self, claim& made) const {
+    [[gnu::__always_inline__]] bool claim_push(const ring_claims& here, Participant& self, claim& made) const {
         // Relaxed: an old tail only makes the claim fail, and [P1] orders the slot. By [P0], `resolve_push` reads it
         // again.
         const std::uint64_t ticket = here.memory_.tail().load(std::memory_order_relaxed);
@@ -69,7 +69,7 @@ public:
         return announce_and_advance_tail(here.memory_, self, ticket, after);
     }
     template <class Participant>
-    [[gnu::always_inline]] bool claim_push(Participant& self, claim& made) const {
+    [[gnu::__always_inline__]] bool claim_push(Participant& self, claim& made) const {
         return claim_push(*this, self, made);
     }
 
@@ -77,28 +77,28 @@ public:
     ///
     /// \return  whether it did; only then `made` is the claim
     template <class Participant>
-    [[gnu::always_inline]] bool claim_pop(const ring_claims& here, Participant& self, claim& made) const {
+    [[gnu::__always_inline__]] bool claim_pop(const ring_claims& here, Participant& self, claim& made) const {
         return claim_at_head<slot_state::full>(here, self, made);
     }
     template <class Participant>
-    [[gnu::always_inline]] bool claim_pop(Participant& self, claim& made) const {
+    [[gnu::__always_inline__]] bool claim_pop(Participant& self, claim& made) const {
         return claim_pop(*this, self, made);
     }
 
     /// Where the element of a claim lies.
-    [[nodiscard]] [[gnu::always_inline]] void* payload(const claim& made) const noexcept {
+    [[nodiscard]] [[gnu::__always_inline__]] void* payload(const claim& made) const noexcept {
         return memory_.payload(space_.index(made.ticket));
     }
 
     /// Makes a pushed message visible.
-    [[gnu::always_inline]] void publish(const claim& made) const noexcept {
+    [[gnu::__always_inline__]] void publish(const claim& made) const noexcept {
         // [P4] release, pairs with [C1], [B5], [K1], [R1], [P6], [C13] and [P10]: a participant that reads full sees
         // the whole element. Relaxed would show the element in part.
         stamp_of(made.ticket).store(made.stamp + make_stamp(0, slot_state::full), std::memory_order_release);
     }
 
     /// Gives the slot of a popped message back. With that, the message has been handed over.
-    [[gnu::always_inline]] void release(const claim& made) const noexcept {
+    [[gnu::__always_inline__]] void release(const claim& made) const noexcept {
         // [C3] release, pairs with [P1], [B5], [K2], [P6], [C13] and [P10]: our reads of the element are over
         // before the slot reads free. Relaxed would let the next producer write over what is still being read.
         stamp_of(made.ticket)
@@ -154,7 +154,7 @@ public:
 protected:
     // Claims the ticket at the head, if its slot is in this state.
     template <slot_state State, class Participant>
-    [[gnu::always_inline]] bool claim_at_head(const ring_claims& here, Participant& self, claim& made) const {
+    [[gnu::__always_inline__]] bool claim_at_head(const ring_claims& here, Participant& self, claim& made) const {
         // Relaxed: an old head only makes the claim fail, and [C1] orders the slot. By [C0], `resolve_pop` reads it
         // again.
         const std::uint64_t ticket = here.memory_.head().load(std::memory_order_relaxed);
@@ -200,8 +200,8 @@ protected:
 private:
     // Claims tickets whose slots were free.
     template <class Participant>
-    [[gnu::always_inline]] bool announce_and_advance_tail(const Memory& memory, Participant& self, std::uint64_t ticket,
-                                                          std::uint64_t after) const {
+    [[gnu::__always_inline__]] bool announce_and_advance_tail(const Memory& memory, Participant& self,
+                                                              std::uint64_t ticket, std::uint64_t after) const {
         // [P2] release, pairs with [R4] and [Q3]: a recovery that reads this ticket here sees that our previous push is
         // published. Relaxed would let a recovery find that push's slot free and nobody's, and make a tombstone of it.
         self.push_intent.store(ticket, std::memory_order_release);
@@ -214,7 +214,8 @@ private:
         return false;
     }
 
-    [[gnu::always_inline]] bool advance_tail(const Memory& memory, std::uint64_t ticket, std::uint64_t after) const {
+    [[gnu::__always_inline__]] bool advance_tail(const Memory& memory, std::uint64_t ticket,
+                                                 std::uint64_t after) const {
         if (roles_.producer) {
             // [Q1] light barrier, pairs with [Q2]: a closer sets the bit in `tail`, has a heavy barrier, and looks at
             // our intent. So either our look below sees the bit, or the closer sees our intent, and knows that our
@@ -235,7 +236,8 @@ private:
                                                      std::memory_order_relaxed);
     }
 
-    [[gnu::always_inline]] bool advance_head(const Memory& memory, std::uint64_t ticket, std::uint64_t after) const {
+    [[gnu::__always_inline__]] bool advance_head(const Memory& memory, std::uint64_t ticket,
+                                                 std::uint64_t after) const {
         if (roles_.consumer) {
             // [C12] release, as [C2].
             memory.head().store(after, std::memory_order_release);

@@ -67,7 +67,7 @@ public:
     static constexpr std::uint64_t short_interval = 1'000'000;
 
     /// Whether there may be a sleeper to wake, or one to be told something.
-    [[nodiscard]] [[gnu::always_inline]] bool needs_attention() const noexcept {
+    [[nodiscard]] [[gnu::__always_inline__]] bool needs_attention() const noexcept {
         // [W1] seq_cst, pairs with [W2] and [W4]: this look comes after our change [P3], [C2], [C7], [D1] or [X2].
         // Acquire would let it come before, and miss a sleeper that misses the change.
         return (word_.load(std::memory_order_seq_cst) & (layout::asleep | layout::closing)) != 0;

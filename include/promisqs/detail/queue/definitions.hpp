@@ -39,60 +39,62 @@ PROMISQS_DEFINITION queue_base::queue_base(joined_segment joined)
       roles_(session_->ring().roles()),
       full_barriers_(!session_->has_heavy_barriers()) {}
 
-[[gnu::noinline]] PROMISQS_DEFINITION queue_base queue_base::create(std::string_view name,
-                                                                    const element_description& element,
-                                                                    std::uint64_t capacity, const options& wanted) {
+[[gnu::__noinline__]] PROMISQS_DEFINITION queue_base queue_base::create(std::string_view name,
+                                                                        const element_description& element,
+                                                                        std::uint64_t capacity, const options& wanted) {
     const auto messages_in = [](const segment& object, const checked_header& header) -> std::uint64_t {
         return ring_of(object, header).size();
     };
     return queue_base(create_segment(name, element, capacity, wanted, messages_in));
 }
 
-[[gnu::noinline]] PROMISQS_DEFINITION queue_base queue_base::open(std::string_view name,
-                                                                  const element_description& element,
-                                                                  const memory_options& memory) {
+[[gnu::__noinline__]] PROMISQS_DEFINITION queue_base queue_base::open(std::string_view name,
+                                                                      const element_description& element,
+                                                                      const memory_options& memory) {
     queue_base result(open_segment(name, element, memory));
     result.session_->recover_without_dropping();
     return result;
 }
 
-[[gnu::noinline]] PROMISQS_DEFINITION queue_base queue_base::open_or_create(std::string_view name,
-                                                                            const element_description& element,
-                                                                            std::uint64_t capacity,
-                                                                            const options& wanted) {
+[[gnu::__noinline__]] PROMISQS_DEFINITION queue_base queue_base::open_or_create(std::string_view name,
+                                                                                const element_description& element,
+                                                                                std::uint64_t capacity,
+                                                                                const options& wanted) {
     queue_base result(open_or_create_segment(name, element, capacity, wanted));
     if (!result.created()) result.session_->recover_without_dropping();
     return result;
 }
 
-[[gnu::noinline]] PROMISQS_DEFINITION bool queue_base::remove(std::string_view name) { return remove_segment(name); }
+[[gnu::__noinline__]] PROMISQS_DEFINITION bool queue_base::remove(std::string_view name) {
+    return remove_segment(name);
+}
 
 PROMISQS_DEFINITION const std::string& queue_base::name() const noexcept { return session_->name(); }
 PROMISQS_DEFINITION bool queue_base::created() const noexcept { return session_->joined().created(); }
 PROMISQS_DEFINITION const options& queue_base::actual_options() const noexcept {
     return session_->joined().actual_options();
 }
-[[gnu::noinline]] PROMISQS_DEFINITION bool queue_base::is_named() const noexcept {
+[[gnu::__noinline__]] PROMISQS_DEFINITION bool queue_base::is_named() const noexcept {
     return session_->object().is_named();
 }
 PROMISQS_DEFINITION std::uint64_t queue_base::size() const noexcept { return session_->ring().size(); }
 PROMISQS_DEFINITION bool queue_base::full() const noexcept { return session_->ring().full(); }
-[[gnu::noinline]] PROMISQS_DEFINITION void queue_base::close() const noexcept { session_->close(); }
+[[gnu::__noinline__]] PROMISQS_DEFINITION void queue_base::close() const noexcept { session_->close(); }
 PROMISQS_DEFINITION bool queue_base::is_closed() const noexcept { return session_->closer().is_closed(); }
-[[gnu::noinline]] PROMISQS_DEFINITION queue_stats queue_base::stats() const { return collect_stats(*session_); }
+[[gnu::__noinline__]] PROMISQS_DEFINITION queue_stats queue_base::stats() const { return collect_stats(*session_); }
 
-[[gnu::noinline]] PROMISQS_DEFINITION recovery_report queue_base::recover() const {
+[[gnu::__noinline__]] PROMISQS_DEFINITION recovery_report queue_base::recover() const {
     return session_->recover(key_.known_in_any_role());
 }
 
-[[gnu::noinline]] PROMISQS_DEFINITION void queue_base::on_dropped(std::function<void(const void*)> handler) const {
+[[gnu::__noinline__]] PROMISQS_DEFINITION void queue_base::on_dropped(std::function<void(const void*)> handler) const {
     session_->dropped().set(std::move(handler));
 }
 
 // Claims, and what comes after them
 
 // On both roles, unless the other one is for a single participant.
-[[gnu::noinline]] PROMISQS_DEFINITION layout::participant& queue_base::enlist(role which) const {
+[[gnu::__noinline__]] PROMISQS_DEFINITION layout::participant& queue_base::enlist(role which) const {
     if (key_.recall(which)) return key_.known();
     layout::participant& entry = session_->enlist(which);
     key_.remember(which);
@@ -126,7 +128,7 @@ PROMISQS_DEFINITION void queue_base::requeue(layout::participant& self, const cl
     for (const role whose : {role::producer, role::consumer}) session_->wake(whose, 1);  // of a closed queue, too
 }
 
-[[gnu::cold]] PROMISQS_DEFINITION void queue_base::raise_batch_too_large(std::size_t messages) const {
+[[gnu::__cold__]] PROMISQS_DEFINITION void queue_base::raise_batch_too_large(std::size_t messages) const {
     raise(errc::batch_too_large, name(),
           {"expected at most ", digits(capacity()), " messages at once, found ", digits(messages),
            "; push them in parts, or create it with a larger capacity"});

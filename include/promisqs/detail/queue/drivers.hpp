@@ -40,8 +40,8 @@ outcome queue_base::check_closed(Attempt attempt) const {
     return session_->closer().is_final() ? attempt() : outcome::in_progress;
 }
 
-[[gnu::noinline]] PROMISQS_DEFINITION outcome queue_base::resolve(const operation& op,
-                                                                  layout::participant& self) const {
+[[gnu::__noinline__]] PROMISQS_DEFINITION outcome queue_base::resolve(const operation& op,
+                                                                      layout::participant& self) const {
     const auto& ring = session_->ring();
     if (op.whose == role::producer) {
         const auto attempt = [&] { return ring.resolve_push(self, op.least); };
@@ -62,12 +62,12 @@ outcome queue_base::check_closed(Attempt attempt) const {
     return outcome::ok;
 }
 
-[[gnu::noinline]] PROMISQS_DEFINITION outcome queue_base::attempt_and_resolve(const operation& op) const {
+[[gnu::__noinline__]] PROMISQS_DEFINITION outcome queue_base::attempt_and_resolve(const operation& op) const {
     layout::participant& entry = self(op.whose);
     return op.attempt(op, *this) ? outcome::ok : resolve(op, entry);
 }
 
-[[gnu::noinline]] PROMISQS_DEFINITION outcome queue_base::attempt_to_peek(void* out) const {
+[[gnu::__noinline__]] PROMISQS_DEFINITION outcome queue_base::attempt_to_peek(void* out) const {
     const auto size = out == nullptr ? 0 : static_cast<std::size_t>(session_->header().element_size);
     return check_closed([&] { return session_->ring().try_peek(out, size); });
 }
@@ -87,7 +87,7 @@ PROMISQS_DEFINITION outcome queue_base::look() const {
 
 // Drivers
 
-[[gnu::noinline]] PROMISQS_DEFINITION std::uint64_t queue_base::moved_since_last_idle(role whose) const {
+[[gnu::__noinline__]] PROMISQS_DEFINITION std::uint64_t queue_base::moved_since_last_idle(role whose) const {
     if (!key_.is_known(whose)) return 0;
     const auto& ring = session_->ring();
     const auto& counter = whose == role::producer ? counters_->tail : counters_->head;
@@ -99,7 +99,7 @@ PROMISQS_DEFINITION outcome queue_base::look() const {
 
 // Reporting empty or full must read the other role's counter, which steals its cache line. A thread that succeeded
 // recently therefore checks its own slot again first.
-[[gnu::noinline]] PROMISQS_DEFINITION bool queue_base::spin_briefly(const operation& op) const {
+[[gnu::__noinline__]] PROMISQS_DEFINITION bool queue_base::spin_briefly(const operation& op) const {
     constexpr unsigned looks = 16;
     if (moved_since_last_idle(op.whose) == 0) return false;
     for (unsigned i = 0; i < looks; ++i) {
@@ -110,13 +110,13 @@ PROMISQS_DEFINITION outcome queue_base::look() const {
 }
 
 // A thread that polls is never stuck, but may be waiting for what the dead have. True: there is such a message now.
-[[gnu::noinline]] PROMISQS_DEFINITION bool queue_base::recover_when_idle(role whose, outcome found) const {
+[[gnu::__noinline__]] PROMISQS_DEFINITION bool queue_base::recover_when_idle(role whose, outcome found) const {
     const auto wanted = found == outcome::in_progress ? recovery_schedule::when_stuck : recovery_schedule::when_idle;
     const auto now = os::coarse_steady_clock();
     return session_->recover_if_due(key_.known_in_any_role(), whose, wanted, now, false).redelivers;
 }
 
-[[noreturn, gnu::cold]] inline void raise_corrupt(const std::string& queue) {
+[[noreturn, gnu::__cold__]] inline void raise_corrupt(const std::string& queue) {
     raise(errc::corrupt, queue,
           {"expected counters and slots that agree with each other, found some that no participant writes; something "
            "else has written into it: remove it and create it again"});
@@ -135,7 +135,7 @@ PROMISQS_DEFINITION status queue_base::to_status(role whose, outcome found) cons
     raise_corrupt(name());
 }
 
-[[gnu::noinline]] PROMISQS_DEFINITION status queue_base::once(const operation& op) const {
+[[gnu::__noinline__]] PROMISQS_DEFINITION status queue_base::once(const operation& op) const {
     if (spin_briefly(op)) return status::ok;
     if (!key_.is_known(op.whose)) return to_status(op.whose, attempt_and_resolve(op));
     return to_status(op.whose, resolve(op, key_.known()));
@@ -196,7 +196,7 @@ outcome queue_base::wait_while_in_progress(role whose, Attempt attempt, Probe pr
     return what.result();
 }
 
-[[gnu::noinline]] PROMISQS_DEFINITION bool queue_base::until_settled(const operation& op) const {
+[[gnu::__noinline__]] PROMISQS_DEFINITION bool queue_base::until_settled(const operation& op) const {
     if (spin_briefly(op)) return true;
     const auto attempt = [&] { return attempt_and_resolve(op); };
     const auto probe = [&] { return op.attempt(op, *this); };
@@ -208,8 +208,8 @@ PROMISQS_DEFINITION bool queue_base::peek(void* out) const {
     return wait_while_in_progress(role::consumer, attempt, [] { return false; }) == outcome::ok;
 }
 
-[[gnu::noinline]] PROMISQS_DEFINITION status queue_base::until(const operation& op, std::uint64_t deadline,
-                                                               const stop_token& stop) const {
+[[gnu::__noinline__]] PROMISQS_DEFINITION status queue_base::until(const operation& op, std::uint64_t deadline,
+                                                                   const stop_token& stop) const {
     if (policy_.in_a_stream != 0 && deadline != 0 && moved_since_last_idle(op.whose) > 1) {
         for (std::uint32_t i = 0; i < policy_.in_a_stream; ++i) os::pause();
     }

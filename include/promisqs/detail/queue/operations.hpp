@@ -37,7 +37,7 @@ struct push_one {
     in_registers_if_small<T> message;
 
     template <class Queue>
-    [[gnu::always_inline]] bool attempt(const Queue& queue, layout::participant& self) const {
+    [[gnu::__always_inline__]] bool attempt(const Queue& queue, layout::participant& self) const {
         auto here = queue.ring();  // not const: g++ 12 keeps a const copy in memory
         claim made{};
         if (!queue.ring().claim_push(here, self, made)) [[unlikely]]
@@ -57,7 +57,7 @@ struct pop_one {
     void* out;
 
     template <class Queue>
-    [[gnu::always_inline]] bool attempt(const Queue& queue, layout::participant& self) const {
+    [[gnu::__always_inline__]] bool attempt(const Queue& queue, layout::participant& self) const {
         auto here = queue.ring();  // not const: g++ 12 keeps a const copy in memory
         claim made{};
         if (!queue.ring().claim_pop(here, self, made)) [[unlikely]]
@@ -116,7 +116,7 @@ struct claim_for_push {
     claim& made;
 
     template <class Queue>
-    [[gnu::always_inline]] bool attempt(const Queue& queue, layout::participant& self) const {
+    [[gnu::__always_inline__]] bool attempt(const Queue& queue, layout::participant& self) const {
         return queue.ring().claim_push(self, made);
     }
     void describe(operation&) const noexcept {}
@@ -128,7 +128,7 @@ struct claim_for_pop {
     claim& made;
 
     template <class Queue>
-    [[gnu::always_inline]] bool attempt(const Queue& queue, layout::participant& self) const {
+    [[gnu::__always_inline__]] bool attempt(const Queue& queue, layout::participant& self) const {
         return queue.ring().claim_pop(self, made);
     }
     void describe(operation& described) const noexcept { described.made = &made; }

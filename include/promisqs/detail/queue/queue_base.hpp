@@ -95,18 +95,18 @@ public:
 
     /// The calling thread's entry. Its first call for a role takes a lock and makes system calls.
     layout::participant& self(role which) const { return key_.is_known(which) ? key_.known() : enlist(which); }
-    [[nodiscard]] [[gnu::always_inline]] const entry_key& key() const noexcept { return key_; }
+    [[nodiscard]] [[gnu::__always_inline__]] const entry_key& key() const noexcept { return key_; }
 
     /// Looks at the wait word of the consumers, after so many messages were pushed.
     template <class Memory>
-    [[gnu::always_inline]] void wake_consumers(const Memory& memory, std::uint64_t messages = 1) const {
+    [[gnu::__always_inline__]] void wake_consumers(const Memory& memory, std::uint64_t messages = 1) const {
         memory.light_barrier();  // where the claim, by a plain store, was none
         if (wait_word(memory.wait_word(role::consumer)).needs_attention()) [[unlikely]]
             attend_to_consumers(messages);
     }
     /// Looks at the wait word of the producers, after so many messages were popped.
     template <class Memory>
-    [[gnu::always_inline]] void wake_producers(const Memory& memory, std::uint64_t messages = 1) const {
+    [[gnu::__always_inline__]] void wake_producers(const Memory& memory, std::uint64_t messages = 1) const {
         memory.light_barrier();
         if (wait_word(memory.wait_word(role::producer)).needs_attention()) [[unlikely]]
             attend_to_producers(messages);

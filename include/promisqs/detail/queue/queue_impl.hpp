@@ -37,11 +37,11 @@ public:
     explicit queue_impl(queue_base joined) noexcept
         : queue_base(std::move(joined)), ring_(typed_slots<stride>(), capacity(), roles()) {}
 
-    [[nodiscard]] [[gnu::always_inline]] const auto& ring() const noexcept { return ring_; }
+    [[nodiscard]] [[gnu::__always_inline__]] const auto& ring() const noexcept { return ring_; }
 
     /// The path that matters. False: it is the thread's first call in this role, or a slot was not ready.
     template <class Operation>
-    [[gnu::always_inline]] bool quick(const Operation& op) const {
+    [[gnu::__always_inline__]] bool quick(const Operation& op) const {
         const bool done = key().is_known(Operation::whose) && op.attempt(*this, key().known());
         return done;
     }
@@ -50,37 +50,38 @@ public:
     // no registers. Nothing in them is compiled for size that takes time: they call what is not cold.
 
     template <class Operation>
-    [[gnu::noinline, gnu::cold]] status once(Operation op) const {
+    [[gnu::__noinline__, gnu::__cold__]] status once(Operation op) const {
         return queue_base::once(erased<Operation>(op));
     }
     template <class Operation>
-    [[gnu::noinline, gnu::cold]] bool until_settled(Operation op) const {
+    [[gnu::__noinline__, gnu::__cold__]] bool until_settled(Operation op) const {
         return queue_base::until_settled(erased<Operation>(op));
     }
     template <class Operation>
-    [[gnu::noinline, gnu::cold]] status until(Operation op, std::uint64_t deadline, const stop_token& stop) const {
+    [[gnu::__noinline__, gnu::__cold__]] status until(Operation op, std::uint64_t deadline,
+                                                      const stop_token& stop) const {
         return queue_base::until(erased<Operation>(op), deadline, stop);
     }
 
     // Pops by value. What is returned is made where the caller wants it: an optional that is filled later would be
     // cleared first, all of it.
 
-    [[gnu::always_inline]] std::optional<T> take(const claim& made) const {
+    [[gnu::__always_inline__]] std::optional<T> take(const claim& made) const {
         std::optional<T> message(std::in_place, *static_cast<const T*>(ring_.payload(made)));
         finish_pop(made);
         return message;
     }
-    [[gnu::noinline]] std::optional<T> take_once_settled() const {
+    [[gnu::__noinline__]] std::optional<T> take_once_settled() const {
         claim made{};
         return queue_base::until_settled(erased<claim_for_pop>({made})) ? take(made) : std::nullopt;
     }
-    [[gnu::noinline]] std::optional<T> take_until(std::uint64_t deadline, const stop_token& stop) const {
+    [[gnu::__noinline__]] std::optional<T> take_until(std::uint64_t deadline, const stop_token& stop) const {
         claim made{};
         const erased<claim_for_pop> op({made});
         return queue_base::until(op, deadline, stop) == status::ok ? take(made) : std::nullopt;
     }
     /// As `take_once_settled`, in two parts.
-    [[gnu::noinline, gnu::cold]] taken take_parts_once_settled() const {
+    [[gnu::__noinline__, gnu::__cold__]] taken take_parts_once_settled() const {
         taken result{};
         result.done = queue_base::until_settled(erased<pop_one<T>>({result.message.bytes}));
         return result;
@@ -120,7 +121,7 @@ private:
         }
     };
 
-    [[gnu::always_inline]] void finish_pop(const claim& made) const {
+    [[gnu::__always_inline__]] void finish_pop(const claim& made) const {
         ring_.release(made);
         wake_producers(ring_.memory());
     }

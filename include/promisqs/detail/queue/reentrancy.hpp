@@ -15,7 +15,7 @@
 
 namespace promisqs::detail {
 
-[[noreturn, gnu::cold]] inline void raise_in_callable(const std::string& queue) {
+[[noreturn, gnu::__cold__]] inline void raise_in_callable(const std::string& queue) {
     raise(errc::in_callable, queue,
           {"expected neither a push, pop or peek of the same queue nor a return from fork() inside the callable of "
            "push_with or pop_with, found one; do it after the call, or through another handle, opened by its name"});

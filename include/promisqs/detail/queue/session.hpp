@@ -62,7 +62,7 @@ public:
 
     session(const session&) = delete;
     session& operator=(const session&) = delete;
-    [[gnu::cold]] ~session() {}  // NOLINT(modernize-use-equals-default): compiled for size
+    [[gnu::__cold__]] ~session() {}  // NOLINT(modernize-use-equals-default): compiled for size
 
     [[nodiscard]] const joined_segment& joined() const noexcept { return joined_; }
     [[nodiscard]] const segment& object() const noexcept { return joined_.object(); }
@@ -81,7 +81,7 @@ public:
     /// The calling thread's entry for a role. The first call of a thread takes a lock and makes system calls.
     ///
     /// \throws  `queue_error` with `errc::too_many_participants`, `errc::role_taken`, or `errc::system_failure`
-    [[nodiscard, gnu::cold]] layout::participant& enlist(role which) {
+    [[nodiscard, gnu::__cold__]] layout::participant& enlist(role which) {
         layout::participant& entry = find_or_enlist();
         if (ring_.roles().is_single(which)) take_role(which, table_.index_of(entry));
         return entry;
@@ -188,7 +188,7 @@ public:
     }
 
 private:
-    [[gnu::cold]] layout::participant& find_or_enlist() {
+    [[gnu::__cold__]] layout::participant& find_or_enlist() {
         refuse_in_callable(object().file().id(), name());
         if (layout::participant* entry = entries_.find_or_enlist()) return *entry;
         // The entries of dead participants can be used again. A recovery in another process is waited for.
@@ -201,7 +201,7 @@ private:
     }
 
     // Waits for nothing but a recovery in another process.
-    [[gnu::cold]] void take_role(role which, std::uint32_t i) {
+    [[gnu::__cold__]] void take_role(role which, std::uint32_t i) {
         os::join_heavy_barriers();  // also in a forked child
         for (const deadline limit(patience); !table_.take_role(which, i);) {
             recovery_report report;
@@ -247,7 +247,7 @@ private:
         return 0;
     }
 
-    [[noreturn, gnu::cold]] void raise_role_taken(role which) const {
+    [[noreturn, gnu::__cold__]] void raise_role_taken(role which) const {
         const char* what = which == role::producer ? "producer" : "consumer";
         std::string found = "another participant";
         if (const std::uint32_t holder = table_.holder_of(which).load(std::memory_order_relaxed);
@@ -261,7 +261,7 @@ private:
                " to be it, alive; let it end or close its handle first, or create the queue without that option"});
     }
 
-    [[noreturn, gnu::cold]] void raise_too_many(const recovery_report& report) const {
+    [[noreturn, gnu::__cold__]] void raise_too_many(const recovery_report& report) const {
         std::string found = "all entries taken by threads that are alive";
         if (report.postponed != 0) {
             found = concat({found, ", but for ", digits(report.postponed),

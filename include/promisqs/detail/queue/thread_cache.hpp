@@ -99,7 +99,7 @@ public:
     /// Puts the calling thread's entry at the queue's place, from which another queue's has displaced it.
     ///
     /// \return  whether it is there now; not if the thread has no entry in this role yet, or has a claim open
-    [[gnu::noinline]] bool recall(role which) const noexcept {
+    [[gnu::__noinline__]] bool recall(role which) const noexcept {
         const entry_record* found = record();
         if (found == nullptr || !found->has_role[index_of(which)]) return false;
         know(*found);

@@ -68,7 +68,7 @@ public:
     /// The calling thread's entry, which is from now on among its records. Null: it has none, and there is no free one.
     ///
     /// \throws  `queue_error` with `errc::system_failure`; `std::bad_alloc`
-    [[nodiscard, gnu::cold]] layout::participant* find_or_enlist() {
+    [[nodiscard, gnu::__cold__]] layout::participant* find_or_enlist() {
         const os::process_lock lock;
         forget_parents_entries();
         auto& records = records_to_add_to();
@@ -80,7 +80,7 @@ public:
         return entry;
     }
 
-    [[noreturn, gnu::cold]] void raise_lost() const {
+    [[noreturn, gnu::__cold__]] void raise_lost() const {
         raise(errc::system_failure, object_.name(),
               {"expected a descriptor of its own for the child of a fork(), found: ",
                system_message(object_.file().lost_because()),
@@ -104,7 +104,7 @@ private:
         return found != entries_.end() ? found->entry : nullptr;
     }
 
-    [[gnu::cold]] layout::participant* enlist() {
+    [[gnu::__cold__]] layout::participant* enlist() {
         if (object_.file().descriptor() < 0) raise_lost();
         entries_.reserve(entries_.size() + 1);
         entry_locks locks{object_};
@@ -123,7 +123,7 @@ private:
     }
 
     // The records of the calling thread, without those of queues that were closed, if there are many.
-    [[gnu::cold]] static decltype(entry_records::of_queues)& records_to_add_to() {
+    [[gnu::__cold__]] static decltype(entry_records::of_queues)& records_to_add_to() {
         if (records_of_thread == nullptr) {
             auto made = std::make_unique<entry_records>();
             if (!os::call_at_thread_end(&end_of_thread)) throw std::bad_alloc();
@@ -142,7 +142,7 @@ private:
     }
 
     // Gives back all entries of the calling thread, in all queues.
-    [[gnu::cold]] static void end_of_thread(void* /*unused*/) noexcept {
+    [[gnu::__cold__]] static void end_of_thread(void* /*unused*/) noexcept {
         known_entries = {};
         const std::unique_ptr<entry_records> mine(std::exchange(records_of_thread, nullptr));
         const os::process_lock lock;
@@ -159,7 +159,7 @@ private:
 
     // A thread that calls `exit` in a callable of `push_with` or `pop_with` still has its claim open. It leaves as if
     // it had been killed.
-    [[gnu::cold, gnu::noinline]] void leave(layout::participant* entry) const noexcept {
+    [[gnu::__cold__, gnu::__noinline__]] void leave(layout::participant* entry) const noexcept {
         entry_locks locks{object_};
         if (is_claimed(file_id())) return locks.unlock(table_.index_of(*entry));
         table_.leave(locks, *entry);
