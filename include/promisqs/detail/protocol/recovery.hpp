@@ -252,5 +252,8 @@ private:
     std::array<std::uint64_t, 2> stuck_{};
     place_range window_{};
 };
+template <class Memory, class Table, class Locks, class Letters, class Participant>
+recovery(const ring<Memory>&, const Table&, Locks&, Letters&, std::uint64_t, recovery_notes&, const recovery_extent&,
+         const Participant*) -> recovery<Memory, Table, Locks, Letters>;
 
 }  // namespace promisqs::detail

@@ -23,9 +23,7 @@ struct place_range {
 class slot_set {
 public:
     /// How many words hold the bits of so many places.
-    static constexpr std::size_t words_for(std::uint64_t places) noexcept {
-        return static_cast<std::size_t>((places + 63) / 64);
-    }
+    static constexpr std::size_t words_for(std::uint64_t places) noexcept { return (places + 63) / 64; }
 
     slot_set() noexcept = default;
     explicit slot_set(std::span<std::uint64_t> words) noexcept : words_(words) {}
@@ -34,7 +32,10 @@ public:
     void add(std::uint64_t place) noexcept { words_[place / 64] |= std::uint64_t{1} << (place % 64); }
     void remove(std::uint64_t place) noexcept { words_[place / 64] &= ~(std::uint64_t{1} << (place % 64)); }
     void add(place_range range) noexcept {
-        for_each_word(range, [this](std::size_t word, std::uint64_t mask) { return words_[word] |= mask, true; });
+        for_each_word(range, [this](std::size_t word, std::uint64_t mask) {
+            words_[word] |= mask;
+            return true;
+        });
     }
 
     [[nodiscard]] bool has_any(place_range range) const noexcept {
@@ -68,7 +69,7 @@ private:
         for (std::uint64_t place = range.begin; place < range.end;) {
             const std::uint64_t bits = layout::lesser(64 - place % 64, range.end - place);
             const std::uint64_t mask = ~std::uint64_t{0} >> (64 - bits) << (place % 64);
-            if (!act(static_cast<std::size_t>(place / 64), mask)) return false;
+            if (!act(place / 64, mask)) return false;
             place += bits;
         }
         return true;

@@ -179,6 +179,8 @@ private:
     bool while_in_progress_;
     outcome result_ = outcome::in_progress;
 };
+template <class Attempt, class Probe>
+awaited_attempt(const queue_base&, Attempt, Probe, bool) -> awaited_attempt<Attempt, Probe>;
 
 template <class Attempt, class Probe>
 outcome queue_base::wait_while_in_progress(role whose, Attempt attempt, Probe probe) const {

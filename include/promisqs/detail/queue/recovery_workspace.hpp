@@ -16,7 +16,7 @@ class recovery_workspace {
 public:
     recovery_workspace(std::uint32_t participants, std::uint64_t capacity)
         : verdicts_(participants),
-          states_(static_cast<std::size_t>(layout::lesser(capacity, largest_window))),
+          states_(layout::lesser(capacity, largest_window)),
           words_(recovery_notes::words_for(states_.size())),
           notes_(verdicts_, states_, words_) {}
 

@@ -87,7 +87,8 @@ public:
 
     /// The queue's place in the calling thread's table.
     [[nodiscard]] known_entry& here() const noexcept {
-        return *reinterpret_cast<known_entry*>(reinterpret_cast<std::byte*>(known_entries.data()) + offset_);
+        void* const at = reinterpret_cast<std::byte*>(known_entries.data()) + offset_;
+        return *static_cast<known_entry*>(at);
     }
 
     /// Whether the calling thread finds its entry in this role at the queue's place.
