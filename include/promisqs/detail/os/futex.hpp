@@ -100,13 +100,14 @@ inline int sleep_on_any(const watched_word* words, std::size_t count, std::uint6
 
 /// A descriptor that is readable between `signal_event` and `clear_event`; -1 on failure.
 inline int make_event() noexcept { return ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+// By bare system calls: `write` and `read` are cancellation points.
 inline void signal_event(int event) noexcept {
     const std::uint64_t once = 1;
-    static_cast<void>(!::write(event, &once, sizeof once));  // it can't be full
+    ::syscall(SYS_write, event, &once, sizeof once);  // it can't be full
 }
 inline void clear_event(int event) noexcept {
     std::uint64_t count = 0;
-    static_cast<void>(!::read(event, &count, sizeof count));
+    ::syscall(SYS_read, event, &count, sizeof count);
 }
 
 }  // namespace promisqs::detail::os

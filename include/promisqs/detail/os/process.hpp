@@ -56,6 +56,19 @@ inline int at_fork(void (*before)(), void (*parent)(), void (*child)()) noexcept
 /// Ends the calling thread, if it was cancelled (`pthread_cancel`): unwinds as an exception would.
 inline void test_cancellation() { ::pthread_testcancel(); }
 
+/// Puts off the cancellation of the calling thread (pthread_cancel). What it is cancelled in may be a destructor, of
+/// Boost's, for one: that would end the process.
+class cancellation_postponed {
+public:
+    cancellation_postponed() noexcept { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+    cancellation_postponed(const cancellation_postponed&) = delete;
+    cancellation_postponed& operator=(const cancellation_postponed&) = delete;
+    ~cancellation_postponed() { ::pthread_setcancelstate(before_, nullptr); }
+
+private:
+    int before_ = PTHREAD_CANCEL_ENABLE;
+};
+
 /// Blocks all signals in the calling thread. Threads that it starts while this lives have them blocked for good.
 class signals_blocked {
 public:
