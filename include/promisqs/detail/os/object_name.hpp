@@ -39,10 +39,11 @@ public:
         struct ::stat now {};
         auto known = latest.lock();
         if (known && (::stat(path, &now) != 0 || os::is_file(known->descriptor_, now))) return known;
-        const int opened = os::above_standard(
+        auto fresh = std::make_shared<object_folder>(-1);  // first: a descriptor must not be lost for want of memory
+        fresh->descriptor_ = os::above_standard(
             static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC)));
-        if (opened < 0) return nullptr;
-        known = std::make_shared<const object_folder>(opened);
+        if (fresh->descriptor_ < 0) return nullptr;
+        known = std::move(fresh);
         latest = known;
         return known;
     }
