@@ -76,6 +76,25 @@ TEST_CASE("single messages are waited for without the pauses of a stream") {
     for (std::uint64_t i = 0; i < 4; ++i) CHECK(q.pop_wait() == i);
 }
 
+TEST_CASE("a wait keeps its limit, and gets its message, by a policy of any values") {
+    using std::chrono::nanoseconds;
+    constexpr std::uint32_t most = std::numeric_limits<std::uint32_t>::max();
+    const scoped_name name("wait-any-policy");
+    auto q = queue::create(name, 4);
+    for (const std::uint32_t pauses : {0U, 1U, most}) {
+        for (const nanoseconds spin : {nanoseconds::min(), -1ns, 0ns, nanoseconds::max()}) {
+            for (const nanoseconds yield : {nanoseconds::min(), -1ns, 0ns, nanoseconds::max()}) {
+                q.set_wait_policy({pauses, spin, yield, most});
+                CHECK(q.pop_wait_for(10us) == std::nullopt);
+                for (std::uint64_t i = 0; i < 4; ++i) CHECK(q.push(i));
+                CHECK(q.push_wait_for(4, 10us) == status::timed_out);
+                for (std::uint64_t i = 0; i < 4; ++i) CHECK(q.pop_wait_for(1h) == i);
+                CHECK(q.pop_wait_for(10us) == std::nullopt);  // after a stream
+            }
+        }
+    }
+}
+
 TEST_CASE("a wait takes at once what is there") {
     const scoped_name name("wait-ready");
     auto q = queue::create(name, 2);

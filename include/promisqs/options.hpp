@@ -68,16 +68,20 @@ struct options {
 ///
 /// bench/README.md has the figures behind the four policies.
 struct wait_policy {
-    /// How many pause instructions lie between two looks; 0 or more, some 5 to 50 ns each. With few, a message is seen
-    /// at once. With many, the cache line that the other role writes is left alone, so messages stream.
+    /// How many pause instructions lie between two looks, some 5 to 50 ns each; more than `most_pauses` count as that
+    /// many. With few, a message is seen at once. With many, the cache line that the other role writes is left alone, so
+    /// messages stream.
     std::uint32_t pauses;
-    /// How long to spin at the beginning of each wait; 0: not at all.
+    /// How long to spin at the beginning of each wait; 0, or less: not at all.
     std::chrono::nanoseconds spin;
-    /// How long, after that, to yield the processor between two looks; 0: not at all.
+    /// How long, after that, to yield the processor between two looks; 0, or less: not at all.
     std::chrono::nanoseconds yield;
     /// How many pause instructions to make before the first look of a wait, if the thread has moved several messages
     /// since its last wait. Then there is a stream, which flows better if one stays behind. 0: none.
     std::uint32_t in_a_stream = 0;
+
+    /// They take a few milliseconds. A wait may overlook for so long that its time is over, or a stop is requested.
+    static constexpr std::uint32_t most_pauses = 65536;
 
     /// For a thread with a processor to spare: reacts within the time of one cache miss for a millisecond, then sleeps.
     static constexpr wait_policy lowest_latency() noexcept {

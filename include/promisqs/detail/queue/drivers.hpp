@@ -213,7 +213,10 @@ PROMISQS_DEFINITION bool queue_base::peek(void* out) const {
 [[gnu::__noinline__]] PROMISQS_DEFINITION status queue_base::until(const operation& op, std::uint64_t deadline,
                                                                    const stop_token& stop) const {
     if (policy_.in_a_stream != 0 && deadline != 0 && moved_since_last_idle(op.whose) > 1) {
-        for (std::uint32_t i = 0; i < policy_.in_a_stream; ++i) os::pause();
+        for (std::uint32_t i = 0; i < policy_.in_a_stream; ++i) {
+            os::pause();
+            if (i % 4096 == 4095 && (os::steady_clock() >= deadline || stop.stop_requested())) break;
+        }
     }
     stop_signal signal(stop);
     const auto attempt = [&] { return attempt_and_resolve(op); };

@@ -4,6 +4,7 @@
 #include <promisqs/detail/os/futex.hpp>
 #include <promisqs/options.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <limits>
 
@@ -12,7 +13,7 @@ namespace promisqs::detail {
 /// How far a wait has come, by a policy.
 class wait_clock {
 public:
-    explicit wait_clock(const wait_policy& policy) noexcept : policy_(policy), probes_(probes_in_a_row(policy)) {}
+    explicit wait_clock(const wait_policy& policy) noexcept : policy_(within_bounds(policy)) {}
 
     /// Probes several times in a row.
     template <class Probe>
@@ -46,10 +47,17 @@ public:
     void sleep_on() noexcept { sleeps_on_ = true; }
 
 private:
-    // Of times that may be as long as can be.
+    // Times may be as long as can be, but not negative. Pauses may take some milliseconds: limits of time are kept.
+    static wait_policy within_bounds(wait_policy policy) noexcept {
+        constexpr std::chrono::nanoseconds none{0};
+        if (policy.spin < none) policy.spin = none;
+        if (policy.yield < none) policy.yield = none;
+        if (policy.pauses > wait_policy::most_pauses) policy.pauses = wait_policy::most_pauses;
+        return policy;
+    }
     static constexpr std::int64_t sum(std::int64_t a, std::int64_t b) noexcept {
         constexpr std::int64_t most = (std::numeric_limits<std::int64_t>::max)();
-        return a > 0 && b > most - a ? most : a + b;
+        return b > most - a ? most : a + b;
     }
 
     // Enough probes for about 3 µs (25 ns per pause), capped by the policy's time to spin.
@@ -62,7 +70,7 @@ private:
 
     wait_policy policy_;
     std::int64_t end_of_yield_ = sum(policy_.spin.count(), policy_.yield.count());
-    unsigned probes_;
+    unsigned probes_ = probes_in_a_row(policy_);
     std::uint64_t begun_ = 0;
     bool sleeps_on_ = false;
 };
