@@ -7,19 +7,22 @@
 #include "support/names.hpp"
 
 #include <promisqs/queue.hpp>
+#include <promisqs/wait_any.hpp>
 
-#include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <iterator>
 #include <memory>
-#include <optional>
 #include <span>
-#include <vector>
+#include <utility>
 
+using namespace std::chrono_literals;
 using promisqs::status;
 using promisqs_test::scoped_name;
 
@@ -158,5 +161,21 @@ TEST_CASE("what is returned by value takes the room of one message on the stack,
         CHECK(peeks(q, 5));
         CHECK(pops(q, 5));
         CHECK(pops_waiting(q, 6));
+    });
+}
+
+TEST_CASE("a thread with a stack of 64 KiB can do everything") {
+    using small_queue = promisqs::shmem_queue<std::uint64_t>;
+    const scoped_name name("little-stack");
+    on_a_stack_of(std::size_t{64} << 10, [&] {
+        auto q = small_queue::create(name, 2);
+        auto other = small_queue::open(name);
+        CHECK(q.push(1));
+        CHECK(promisqs::wait_any(q, other, 1h) == 0U);
+        CHECK(other.pop_wait() == 1U);
+        CHECK_FALSE(promisqs::wait_any(q, other, 1ms));
+        CHECK_FALSE(q.pop_wait_for(1ms));
+        CHECK(q.recover().messages_dropped == 0);
+        CHECK(q.stats().participants.size() == 2);
     });
 }
