@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Waiting for any of several queues, by a call, and by a file descriptor.
+// Waiting for any of several queues.
 
 #include "support/casualties.hpp"
 #include "support/catch.hpp"
@@ -10,11 +10,7 @@
 #include "support/sleepers.hpp"
 
 #include <promisqs/queue.hpp>
-#include <promisqs/ready_event.hpp>
 #include <promisqs/wait_any.hpp>
-
-#include <fcntl.h>
-#include <poll.h>
 
 #include <chrono>
 #include <cstdint>
@@ -23,7 +19,6 @@
 #include <thread>
 #include <vector>
 
-using promisqs::ready_event;
 using promisqs::status;
 using promisqs::wait_any;
 using promisqs_test::await_sleeper;
@@ -35,15 +30,6 @@ using queue = promisqs_test::number_queue;
 using characters = promisqs::shmem_queue<char>;
 using which = std::optional<std::size_t>;
 using namespace std::chrono_literals;
-
-namespace {
-
-bool readable(int descriptor, int milliseconds) {
-    ::pollfd one{descriptor, POLLIN, 0};
-    return ::poll(&one, 1, milliseconds) == 1;
-}
-
-}  // namespace
 
 TEST_CASE("the first queue that has a message, or is closed and drained, is ready") {
     const scoped_name first("any-1"), second("any-2");
@@ -162,55 +148,4 @@ TEST_CASE("as many queues as there are at run time can be waited for, up to what
     all.push_back(all[0]);
     promisqs_test::expect_error(promisqs::errc::invalid_options, {name, "at most 127", "127 others"},
                                 [&] { static_cast<void>(wait_any(std::span<const queue>(all), 1ms)); });
-}
-
-TEST_CASE("the descriptor is readable when there are messages, again when not all were popped, and at the end") {
-    const scoped_name name("event");
-    auto q = queue::create(name, 8);
-    ready_event event(q);
-    CHECK_FALSE(readable(event.descriptor(), 20));
-    REQUIRE(q.push(1));
-    REQUIRE(q.push(2));
-    CHECK(readable(event.descriptor(), -1));
-    CHECK(readable(event.descriptor(), -1));
-    CHECK(q.pop() == 1U);
-    event.rearm();
-    CHECK(readable(event.descriptor(), -1));
-    CHECK(q.pop() == 2U);
-    event.rearm();
-    CHECK_FALSE(readable(event.descriptor(), 20));
-    q.close();
-    CHECK(readable(event.descriptor(), -1));
-}
-
-TEST_CASE("a program that polls the descriptor, pops all there is and rearms misses no message") {
-    const scoped_name name("event-stream");
-    auto q = queue::create(name, 4);
-    constexpr std::uint64_t count = 3000;
-    std::jthread producer([&] {
-        for (std::uint64_t i = 1; i <= count; ++i) {
-            if (q.push_wait(i) != status::ok) return;
-        }
-        q.close();
-    });
-    ready_event event(q);
-    std::uint64_t expected = 1;
-    for (status last = status::ok; last != status::closed;) {
-        REQUIRE(readable(event.descriptor(), -1));
-        std::uint64_t out = 0;
-        while ((last = q.try_pop(out)) == status::ok) REQUIRE(out == expected++);
-        event.rearm();
-    }
-    CHECK(expected == count + 1);
-}
-
-TEST_CASE("the descriptor is not inherited by other programs, and its thread ends with it") {
-    const scoped_name name("event-end");
-    auto q = queue::create(name, 4);
-    for (const bool signalled : {false, true}) {
-        ready_event event(q);
-        CHECK((::fcntl(event.descriptor(), F_GETFD) & FD_CLOEXEC) != 0);
-        if (signalled) REQUIRE(q.push(1));
-        if (signalled) CHECK(readable(event.descriptor(), -1));
-    }
 }

@@ -27,19 +27,23 @@ namespace promisqs {
 /// event.rearm();
 /// \endcode
 ///
-/// It has a thread of its own, which sleeps as any waiting consumer does. A push makes a system call to wake it only
-/// while it sleeps. After it has made the descriptor readable, it does nothing until `rearm`. A forked child has no
-/// such thread: the child makes an event of its own.
+/// All events of a process share one thread, which sleeps as any waiting consumer does (one for each 127 events; the
+/// system can't sleep on more). It is started with the first event, and ends with the last. It leaves signals to other
+/// threads. A push makes a system call to wake it only while it sleeps. After it has made a descriptor readable, it
+/// leaves that queue alone until `rearm`. Different events can be used by different threads at once. A forked child has
+/// no such thread: its parent's events do nothing there, and it makes events of its own.
 template <queue_element T>
 class ready_event {
 public:
-    /// Watches the queue, through a copy of the handle.
+    /// Watches the queue, through a copy of the handle. The thread also recovers what dead processes have left in it,
+    /// and calls the callable of `on_dropped` then, which may make and destroy events.
     ///
     /// \throws std::system_error  if there is no descriptor or no thread to be had
     explicit ready_event(const shmem_queue<T>& watched)
         : watcher_(detail::start_watching(detail::queue_access::base_of(watched))) {}
     ready_event(const ready_event&) = delete;
     ready_event& operator=(const ready_event&) = delete;
+    /// Returns when the thread does not use the queue any more.
     ~ready_event() = default;
 
     /// Non-blocking, closed by `exec`. Others must not read or close it.

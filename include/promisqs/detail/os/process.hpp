@@ -69,6 +69,9 @@ private:
     int before_ = PTHREAD_CANCEL_ENABLE;
 };
 
+/// Names the calling thread, for people who look at the program's threads. Up to 15 characters.
+inline void name_thread(const char* name) noexcept { ::pthread_setname_np(::pthread_self(), name); }
+
 /// Blocks all signals in the calling thread. Threads that it starts while this lives have them blocked for good.
 class signals_blocked {
 public:
@@ -87,22 +90,38 @@ private:
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wzero-as-null-pointer-constant"  // of PTHREAD_MUTEX_INITIALIZER
-/// The mutex of this process that every fork holds, too, so that a child sees nothing half-done of what is done under
-/// it. Only for short sections that don't wait. (A plain mutex of the system: `<mutex>` is slow to compile.)
-class process_mutex {
+/// A plain mutex of the system: `<mutex>` is slow to compile.
+class mutex {
 public:
     void lock() noexcept { ::pthread_mutex_lock(&mutex_); }
     void unlock() noexcept { ::pthread_mutex_unlock(&mutex_); }
-
-    static process_mutex& instance() noexcept {
-        static constinit process_mutex only_one;
-        return only_one;
-    }
 
 private:
     ::pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
 };
 #pragma GCC diagnostic pop
+
+/// Holds a mutex.
+class mutex_lock {
+public:
+    explicit mutex_lock(mutex& held) noexcept : held_(held) { held_.lock(); }
+    mutex_lock(const mutex_lock&) = delete;
+    mutex_lock& operator=(const mutex_lock&) = delete;
+    ~mutex_lock() { held_.unlock(); }
+
+private:
+    mutex& held_;
+};
+
+/// The mutex of this process that every fork holds, too, so that a child sees nothing half-done of what is done under
+/// it. Only for short sections that don't wait.
+class process_mutex : public mutex {
+public:
+    static process_mutex& instance() noexcept {
+        static constinit process_mutex only_one;
+        return only_one;
+    }
+};
 
 /// Holds the process mutex.
 class process_lock {

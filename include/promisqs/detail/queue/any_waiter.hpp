@@ -49,7 +49,8 @@ private:
 
 [[nodiscard]] inline std::optional<std::size_t> wait_for_message(std::span<const queue_base* const> queues,
                                                                  std::uint64_t deadline,
-                                                                 std::atomic<std::uint32_t>* interrupt) {
+                                                                 std::atomic<std::uint32_t>* interrupt,
+                                                                 const wait_policy& policy) {
     if (queues.size() > waiter::most_queues) {
         raise(errc::invalid_options, queues.front()->name(),
               {"expected at most ", digits(waiter::most_queues), " queues to wait for at once, found this one and ",
@@ -59,14 +60,14 @@ private:
     for (std::size_t i = 0; i < queues.size(); ++i) sessions[i] = &queues[i]->session();
     awaited_message what(queues);
     waiter loop({sessions.data(), queues.size()}, {.whose = role::consumer, .watches = false, .interrupt = interrupt});
-    if (loop.wait(what, wait_policy::balanced(), deadline) != waiter::ending::settled) return std::nullopt;
+    if (loop.wait(what, policy, deadline) != waiter::ending::settled) return std::nullopt;
     return what.ready();
 }
 
 PROMISQS_DEFINITION std::optional<std::size_t> wait_for_any(std::span<const queue_base* const> queues,
                                                             std::uint64_t deadline, const stop_token& stop) {
     stop_signal signal(stop);
-    return wait_for_message(queues, deadline, signal.word());
+    return wait_for_message(queues, deadline, signal.word(), wait_policy::balanced());
 }
 
 // NOLINTEND(misc-definitions-in-headers)
