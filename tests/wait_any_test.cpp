@@ -12,11 +12,15 @@
 #include <promisqs/queue.hpp>
 #include <promisqs/wait_any.hpp>
 
+#include <array>
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using promisqs::status;
@@ -148,4 +152,28 @@ TEST_CASE("as many queues as there are at run time can be waited for, up to what
     all.push_back(all[0]);
     promisqs_test::expect_error(promisqs::errc::invalid_options, {name, "at most 127", "127 others"},
                                 [&] { static_cast<void>(wait_any(std::span<const queue>(all), 1ms)); });
+}
+
+TEST_CASE("any range of queues can be waited for: a vector, a span, an array, a deque") {
+    const scoped_name first("any-range-1"), second("any-range-2");
+    std::vector<queue> all{queue::create(first, 2), queue::create(second, 2)};
+    REQUIRE(all[1].push(1));
+    CHECK(wait_any(all) == which(1));
+    CHECK(wait_any(std::as_const(all), 1h) == which(1));
+    CHECK(wait_any(std::vector<queue>(all), std::chrono::steady_clock::time_point::max()) == which(1));
+    CHECK(wait_any(std::span<queue>(all)) == which(1));
+    CHECK(wait_any(std::span<const queue>(all), 1h) == which(1));
+    CHECK(wait_any(std::array{all[0], all[1]}) == which(1));
+    CHECK(wait_any(std::deque<queue>(all.begin(), all.end())) == which(1));
+    const queue plain[]{all[0], all[1]};
+    CHECK(wait_any(plain) == which(1));
+    REQUIRE(all[1].pop() == 1U);
+    CHECK(wait_any(all, 0s) == std::nullopt);
+    CHECK(wait_any(std::vector<queue>(), 1ms) == std::nullopt);
+#if defined(__cpp_lib_jthread)
+    std::stop_source stop;
+    stop.request_stop();
+    CHECK(wait_any(all, stop.get_token()) == std::nullopt);
+    CHECK(wait_any(all, 1h, stop.get_token()) == std::nullopt);
+#endif
 }

@@ -19,8 +19,8 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <optional>
-#include <span>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -33,6 +33,9 @@ template <class T>
 inline constexpr bool is_queue = false;
 template <class T>
 inline constexpr bool is_queue<shmem_queue<T>> = true;
+
+template <class T>
+concept queue_reference = std::is_lvalue_reference_v<T> && is_queue<std::remove_cvref_t<T>>;
 
 template <class T>
 concept time_limit = requires(const T& limit) {
@@ -67,10 +70,15 @@ auto bases_of(std::index_sequence<Index...> /*which*/, const Arguments& argument
     return std::array{&queue_access::base_of(std::get<Index>(arguments))...};
 }
 
-template <class T>
-std::optional<std::size_t> wait_any_of(std::span<const shmem_queue<T>> queues, const wait_limits& limits) {
+/// A range of queues. (A queue is a range, too: of the messages that it pops.)
+template <class Range>
+concept queue_range = !is_queue<std::remove_cvref_t<Range>> && requires(Range & range) {
+    { *std::begin(range) } -> queue_reference;
+    {std::end(range)};
+};
+
+std::optional<std::size_t> wait_any_of(queue_range auto& queues, const wait_limits& limits) {
     std::vector<const queue_base*> bases;
-    bases.reserve(queues.size());
     for (const auto& one : queues) bases.push_back(&queue_access::base_of(one));
     return wait_for_any(bases, limits.deadline, limits.stop);
 }
@@ -107,15 +115,14 @@ requires detail::is_queue<First>
     return detail::wait_for_any(bases, limits.deadline, limits.stop);
 }
 
-/// The same for a number of queues that is only known when the program runs. None: sleeps until the time is over, or a
-/// stop is requested.
-template <class T>
-[[nodiscard]] std::optional<std::size_t> wait_any(std::span<const shmem_queue<T>> queues,
-                                                  const detail::stop_token& stop = {}) {
+/// The same for any range of queues of one type (a vector, an array, a span), so that their number need not be known
+/// when the program is compiled. None: sleeps until the time is over, or a stop is requested.
+template <detail::queue_range Queues>
+[[nodiscard]] std::optional<std::size_t> wait_any(Queues&& queues, const detail::stop_token& stop = {}) {
     return detail::wait_any_of(queues, {detail::never, stop});
 }
-template <class T, detail::time_limit Limit>
-[[nodiscard]] std::optional<std::size_t> wait_any(std::span<const shmem_queue<T>> queues, const Limit& limit,
+template <detail::queue_range Queues, detail::time_limit Limit>
+[[nodiscard]] std::optional<std::size_t> wait_any(Queues&& queues, const Limit& limit,
                                                   const detail::stop_token& stop = {}) {
     return detail::wait_any_of(queues, {detail::to_deadline(limit), stop});
 }
