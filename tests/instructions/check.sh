@@ -39,7 +39,7 @@ check() {
 }
 
 check try_pop 8 86
-check try_pop large 106
+check try_pop large 104
 check try_pop single 88
 check pop 8 94
 check pop large 372

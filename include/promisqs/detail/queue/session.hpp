@@ -26,6 +26,7 @@
 #include <promisqs/stats.hpp>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -202,7 +203,10 @@ private:
 
     // Waits for nothing but a recovery in another process.
     [[gnu::__cold__]] void take_role(role which, std::uint32_t i) {
-        os::join_heavy_barriers();  // also in a forked child
+        if (barriers_of_fork_.load(std::memory_order_relaxed) != fork_count) {
+            os::join_heavy_barriers();
+            barriers_of_fork_.store(fork_count, std::memory_order_relaxed);
+        }
         for (const deadline limit(patience); !table_.take_role(which, i);) {
             recovery_report report;
             static_cast<void>(try_recover(&table_[i], recovery_extent::strict(), report));
@@ -278,6 +282,7 @@ private:
     joined_segment joined_;
     participant_table table_;
     bool has_heavy_barriers_;
+    std::atomic<std::uint64_t> barriers_of_fork_ = fork_count;  // when it joined them; a forked child joins once more
     untyped_ring ring_;
     thread_entries entries_;
     detail::closer closer_;

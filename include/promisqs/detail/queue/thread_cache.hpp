@@ -41,7 +41,9 @@ struct entry_record {
 };
 struct entry_records {
     std::unordered_map<std::uint64_t, entry_record> of_queues;
-    std::uint64_t forks = fork_count;
+    std::uint32_t pid = 0;  // of the thread, so that it need not ask the system for each queue
+    std::uint32_t tid = 0;
+    std::uint64_t forks = ~fork_count;                // `fork_count` when all this was written
     std::size_t purge_at = 2 * known_table().size();  // how many records it takes to look for closed queues
 
     /// Null: there is none. A forked child has none of its parent's.

@@ -71,12 +71,13 @@ public:
     [[nodiscard, gnu::__cold__]] layout::participant* find_or_enlist() {
         const os::process_lock lock;
         forget_parents_entries();
-        auto& records = records_to_add_to();
-        const auto [place, is_new] = records.try_emplace(file_id());
+        entry_records& mine = records_to_add_to();
+        const auto [place, is_new] = mine.of_queues.try_emplace(file_id());
         if (is_new) place->second.entry = find();
-        if (place->second.entry == nullptr) place->second.entry = enlist();
+        if (place->second.entry == nullptr)
+            place->second.entry = enlist({mine.pid, mine.tid, os::wall_clock(), process_number()});
         layout::participant* entry = place->second.entry;
-        if (entry == nullptr) records.erase(place);
+        if (entry == nullptr) mine.of_queues.erase(place);
         return entry;
     }
 
@@ -104,12 +105,11 @@ private:
         return found != entries_.end() ? found->entry : nullptr;
     }
 
-    [[gnu::__cold__]] layout::participant* enlist() {
+    [[gnu::__cold__]] layout::participant* enlist(const participant_identity& identity) {
         if (object_.file().descriptor() < 0) raise_lost();
         entries_.reserve(entries_.size() + 1);
         entry_locks locks{object_};
-        layout::participant* entry =
-            table_.enlist(locks, {os::process_id(), os::thread_id(), os::wall_clock(), process_number()});
+        layout::participant* entry = table_.enlist(locks, identity);
         if (entry != nullptr) entries_.push_back({this_thread(), entry});
         return entry;
     }
@@ -123,22 +123,26 @@ private:
     }
 
     // The records of the calling thread, without those of queues that were closed, if there are many.
-    [[gnu::__cold__]] static decltype(entry_records::of_queues)& records_to_add_to() {
+    [[gnu::__cold__]] static entry_records& records_to_add_to() {
         if (records_of_thread == nullptr) {
             auto made = std::make_unique<entry_records>();
             if (!os::call_at_thread_end(&end_of_thread)) throw std::bad_alloc();
             records_of_thread = made.release();
         }
         entry_records& mine = *records_of_thread;
-        if (std::exchange(mine.forks, fork_count) != fork_count) mine.of_queues.clear();
-        if (mine.of_queues.size() < mine.purge_at) return mine.of_queues;
+        if (std::exchange(mine.forks, fork_count) != fork_count) {
+            mine.of_queues.clear();
+            mine.pid = os::process_id();
+            mine.tid = os::thread_id();
+        }
+        if (mine.of_queues.size() < mine.purge_at) return mine;
         decltype(mine.of_queues) open;
         for (const thread_entries* one = first_; one != nullptr; one = one->next_) {
             if (auto record = mine.of_queues.extract(one->file_id())) open.insert(std::move(record));
         }
         mine.of_queues = std::move(open);
         mine.purge_at = 2 * (mine.of_queues.size() + known_entries.size());
-        return mine.of_queues;
+        return mine;
     }
 
     // Gives back all entries of the calling thread, in all queues.
