@@ -143,6 +143,14 @@ struct scene {
     promisqs::detail::recovery_workspace workspace;
 };
 
+/// Counts the loads of a word from now on.
+void count_loads(word& one, std::uint64_t& loads) {
+    one.before_load = [&one, &loads] {
+        ++loads;
+        count_loads(one, loads);
+    };
+}
+
 std::uint64_t small_capacity() { return GENERATE(1U, 2U, 3U, 8U); }
 
 }  // namespace
@@ -187,6 +195,39 @@ TEST_CASE("a dead consumer's message is delivered to another one") {
     CHECK(out == 41);
     CHECK(s.pops() == 41);
     CHECK(s.ring.ring.empty());
+    s.has_full_capacity();
+}
+
+TEST_CASE("the messages of a dead consumer of many are delivered in order, and in as many looks as there are slots") {
+    constexpr std::uint64_t capacity = 1000;
+    scene s(capacity);
+    std::uint64_t looks = 0;
+    for (std::uint64_t i = 0; i < capacity; ++i) REQUIRE(s.ring.push(s.table[0], 1 + i) == outcome::ok);
+    s.table[1].pop_intent = 0;
+    s.table[1].pop_count = capacity;
+    s.advance(s.ring.shared.head, capacity);
+    s.table.dead.insert(1);
+    REQUIRE(s.recover().messages_to_redeliver == capacity);
+    for (auto& slot : s.ring.shared.slots) count_loads(slot.stamp, looks);
+
+    for (std::uint64_t i = 0; i < capacity; ++i) REQUIRE(s.pops() == 1 + i);
+
+    CHECK(looks < 10 * capacity);
+    s.has_full_capacity();
+}
+
+TEST_CASE("an orphan before the message that a consumer had last is found, too") {
+    scene s(4);
+    for (std::uint64_t i = 0; i < 4; ++i) REQUIRE(s.ring.push(s.table[0], 1 + i) == outcome::ok);
+    const claim first = s.dies_popping(1);
+    CHECK(s.pops() == 2);
+    const claim third = s.dies_popping(2);
+    CHECK(s.pops() == 4);
+    s.table[0].pop_intent = s.ring.tickets.next(first.ticket);
+    REQUIRE(s.recover().messages_to_redeliver == 2);
+
+    CHECK(s.pops() == third.ticket + 1);
+    CHECK(s.pops() == first.ticket + 1);
     s.has_full_capacity();
 }
 

@@ -490,11 +490,12 @@ struct entries_are_used_again : suite<entries_are_used_again<Capacity>, 3> {
     mortal_ring<Capacity, 3> numbers;
 };
 
-// A consumer dies over a message that it has read; another one gets it, and a producer writes over it. The message may
-// have come back so often that its state can't grow any more.
+// A consumer dies over a message that it has read; another one gets it, or it is dropped, and a producer writes over it.
+// The message may have come back so often that its state can't grow any more.
 struct read_again_before_written_over : suite<read_again_before_written_over, 4> {
     read_again_before_written_over() {
         for (unsigned i = 0; i < 4; ++i) numbers.table.plant(i, i);
+        numbers.max_deaths = any_of(2);
         RL_ASSERT(numbers.push(numbers.table[1], 1) == outcome::ok);
         numbers.ring.count_irregularity();
         if (any_of(2) == 0) {

@@ -182,15 +182,17 @@ private:
         return this->diagnose(ticket, ticket, stamp);
     }
 
-    // Claims the oldest orphan. False: there is none, or others were faster.
+    // Claims the oldest orphan, or one behind the message that the participant had last. False: there is none, or
+    // others were faster. So whoever takes one orphan after the other goes through the slots once, not once for each.
     template <class Participant>
     [[nodiscard]] bool claim_orphan(Participant& self, claim& made) const noexcept {
         // [D3] acquire, pairs with [D1]: as [D2]. Relaxed would let slots be read that are older than what was counted,
         // and an orphan among them be noted as gone.
         const std::uint64_t counted = memory_.irregular_count().load(std::memory_order_acquire);
+        const std::uint64_t last = self.pop_intent.load(std::memory_order_relaxed);  // our own
         bool all_gone = true;
         bool done = false;
-        this->for_each_slot([&](std::uint64_t ticket, std::uint64_t stamp) {
+        this->for_each_slot_after(last, [&](std::uint64_t ticket, std::uint64_t stamp) {
             const delivery_state state(stamp - space_.lap(ticket));
             if (space_.is_stamp(stamp, ticket, slot_state::tombstone)) all_gone = false;
             if (!state.is_orphan()) return true;

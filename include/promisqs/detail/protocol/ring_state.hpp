@@ -9,6 +9,8 @@
 // A tombstone or an orphan is irregular. While there is none, the messages are those between `head` and `tail`, and
 // nobody looks any further. `irregular_count` counts them, each after it has been made. `irregular_cleared_at` is a
 // count: of all up to that one, a consumer has looked through the slots and found them gone.
+
+#include <promisqs/detail/layout.hpp>
 #include <promisqs/detail/protocol/delivery_state.hpp>
 #include <promisqs/detail/protocol/role.hpp>
 #include <promisqs/detail/protocol/ticket.hpp>
@@ -224,12 +226,21 @@ protected:
     // not free.
     template <class Visit>
     void for_each_slot(Visit visit) const noexcept {
+        for_each_slot_after(layout::no_ticket, visit);
+    }
+    // The same, beginning with the one after a ticket that is among them, and then from the oldest on.
+    template <class Visit>
+    void for_each_slot_after(std::uint64_t last, Visit visit) const noexcept {
         // Relaxed: what was counted before is seen by [D2] or [D3]. Stamps of a lap that an old tail does not know are
         // passed over.
         const std::uint64_t tail = space_.ticket_of(memory_.tail().load(std::memory_order_relaxed));
         if (!space_.valid(tail)) return;
-        std::uint64_t ticket = space_.previous_lap(tail);
+        const std::uint64_t oldest = space_.previous_lap(tail);
+        const bool within =
+            space_.valid(last) && !ticket_space::before(last, oldest) && ticket_space::before(last, tail);
+        std::uint64_t ticket = within ? space_.next(last) : oldest;
         for (std::uint64_t i = 0; i < space_.capacity(); ++i, ticket = space_.next(ticket)) {
+            if (ticket == tail) ticket = oldest;
             // [D4] acquire, pairs with [C9] and [R7]: once the stamp says orphan, its element is visible to
             // `copy_message`. Relaxed would let it copy the previous lap's bytes.
             if (!visit(ticket, stamp_of(ticket).load(std::memory_order_acquire))) return;
