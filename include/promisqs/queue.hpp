@@ -530,7 +530,7 @@ public:
     ///
     /// \throws std::bad_alloc
     /// \par Blocks
-    ///   never; makes one system call for each participant
+    ///   never; makes a system call for each process, and for each participant in the middle of an operation
     [[nodiscard]] queue_stats stats() const { return impl_.stats(); }
 
     /// Copies the oldest message and leaves it where it is. The copy is whole, though others may take the message at

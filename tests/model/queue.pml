@@ -472,7 +472,8 @@ inline read_stamps() {
                  fi;
                  if
                  :: s == make_stamp(t, FREE) || (lap_of(s) == t / CAP && t < at_head && !is_orphan(state_of(s))) ->
-                    seen[t % CAP] = s
+                    seen[t % CAP] = s;
+                    any = true
                  :: else
                  fi;
                  s = 0)
@@ -619,10 +620,11 @@ inline remove_dead() {
     byte seen[CAP] = NONE; \
     byte owned_push[CAP] = NONE; \
     byte owned_pop[CAP] = NONE; \
-    bool dead_one[ENTRIES], flag, irregular
+    bool dead_one[ENTRIES], any, flag, irregular
 inline forget_recovery() {
     at_tail = 0;
     at_head = 0;
+    any = false;
     flag = false;
     irregular = false;
     t = 0;
@@ -659,10 +661,15 @@ inline recover() {
         read_counters();
 #endif
         read_stamps();
+        if
+        :: any ->
+            any = false;
 #ifndef MUTANT_INTENTS_FIRST
-        look_at_intents();
+            look_at_intents();
 #endif
-        finish_claims();
+            finish_claims()
+        :: else
+        fi;
         remove_dead();
 #ifndef MUTANT_ORPHAN_BACK_TO_FULL
         STEP(recovery_lock = NOBODY);

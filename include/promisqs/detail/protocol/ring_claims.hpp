@@ -12,7 +12,7 @@
 // that anybody may close the queue: see [Q1].
 
 #include <promisqs/detail/layout.hpp>
-#include <promisqs/detail/protocol/ring_state.hpp>
+#include <promisqs/detail/protocol/ring_hints.hpp>
 #include <promisqs/detail/protocol/role.hpp>
 #include <promisqs/detail/protocol/ticket.hpp>
 
@@ -35,8 +35,8 @@ struct batch {
 };
 
 template <class Memory>
-class ring_claims : public ring_state<Memory> {
-    using base = ring_state<Memory>;
+class ring_claims : public ring_hints<Memory> {
+    using base = ring_hints<Memory>;
 
 public:
     using base::stamp_of;

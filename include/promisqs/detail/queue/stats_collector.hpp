@@ -8,8 +8,11 @@
 #include <promisqs/detail/queue/stall.hpp>
 #include <promisqs/stats.hpp>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -32,20 +35,44 @@ std::optional<std::uint64_t> message_of(const untyped_ring& ring, const std::ato
     return open(stamp - space.lap(ticket)) ? std::optional(space.distance(0, ticket)) : std::nullopt;
 }
 
-inline participant_stats stats_of(const session& queue, std::uint32_t i) {
+/// Tells who is alive. The locks of a process go together, so it tests one for each process, and those of participants
+/// that may be in the middle of an operation.
+class census {
+public:
+    explicit census(const session& queue) noexcept : queue_(queue) {}
+
+    [[nodiscard]] bool is_alive(std::uint32_t i, bool in_operation) {
+        const std::uint64_t process = participant_table::process_of(queue_.participants()[i]);
+        const auto end = alive_.begin() + static_cast<std::ptrdiff_t>(layout::lesser(noted_, alive_.size()));
+        if (!in_operation && process != 0 && std::find(alive_.begin(), end, process) != end) return true;
+        if (!queue_.is_alive(i)) return false;
+        alive_[noted_++ % alive_.size()] = process;
+        return true;
+    }
+
+private:
+    const session& queue_;
+    std::array<std::uint64_t, 32> alive_{};
+    std::size_t noted_ = 0;
+};
+
+inline participant_stats stats_of(const session& queue, std::uint32_t i, census& living) {
     const auto& ring = queue.ring();
     const auto& entry = queue.participants()[i];
     const std::uint64_t tail = ring.space().ticket_of(ring.memory().tail().load(std::memory_order_relaxed));
     const std::uint64_t head = ring.memory().head().load(std::memory_order_relaxed);
     const std::chrono::nanoseconds since(entry.registered_at.load(std::memory_order_relaxed));
+    const auto pushing = message_of(ring, entry.push_intent, tail, [](std::uint64_t state) { return state == 0; });
+    const auto popping = message_of(ring, entry.pop_intent, head, [](std::uint64_t state) {
+        return state == 1 || state == 2 || delivery_state(state).is_retaken();
+    });
     return {
         entry.pid.load(std::memory_order_relaxed),
         entry.tid.load(std::memory_order_relaxed),
         std::chrono::system_clock::time_point(std::chrono::duration_cast<std::chrono::system_clock::duration>(since)),
-        queue.is_alive(i),
-        message_of(ring, entry.push_intent, tail, [](std::uint64_t state) { return state == 0; }),
-        message_of(ring, entry.pop_intent, head,
-                   [](std::uint64_t state) { return state == 1 || state == 2 || delivery_state(state).is_retaken(); })};
+        living.is_alive(i, pushing || popping),
+        pushing,
+        popping};
 }
 
 inline std::optional<stall> note_and_describe(layout::stall_note& note, const session& queue,
@@ -79,11 +106,12 @@ inline queue_stats collect_stats(const session& queue) {
     const std::uint64_t claimed = space.distance(0, space.ticket_of(counters.tail.load(std::memory_order_relaxed)));
     result.pushed = claimed - layout::lesser(claimed, result.tombstones);
     result.popped = result.pushed - layout::lesser(result.pushed, result.size + result.dropped);
+    census living(queue);
     for (std::uint32_t i = 0; i < queue.participants().count(); ++i) {
         // [A5] acquire, pairs with [A3]: an entry that is seen occupied has no earlier owner's intents. Relaxed would
         // show them.
         if (queue.participants()[i].occupied.load(std::memory_order_acquire) != 0) {
-            result.participants.push_back(stats_of(queue, i));
+            result.participants.push_back(stats_of(queue, i, living));
         }
     }
     result.head = note_and_describe(counters.head_stall, queue, result.participants, ring.stall_at_head(),
