@@ -69,8 +69,8 @@ struct options {
 /// bench/README.md has the figures behind the four policies.
 struct wait_policy {
     /// How many pause instructions lie between two looks, some 5 to 50 ns each; more than `most_pauses` count as that
-    /// many. With few, a message is seen at once. With many, the cache line that the other role writes is left alone, so
-    /// messages stream.
+    /// many. With few, a message is seen at once. With many, the cache line that the other role writes is left alone,
+    /// so messages stream.
     std::uint32_t pauses;
     /// How long to spin at the beginning of each wait; 0, or less: not at all.
     std::chrono::nanoseconds spin;
