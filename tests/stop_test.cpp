@@ -24,6 +24,7 @@
 #include <optional>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -364,6 +365,57 @@ const std::vector<setting> somebody_is_dead{{1, 0, 0, false, true}, {1, 1, 0, tr
 const std::vector<setting> two_at_it{{1, 1, 0, false, false}, {2, 1, 1, false, false}, {3, 2, 2, false, false}};
 const std::vector<setting> two_and_the_dead{{2, 2, 1, true, false}, {3, 2, 2, true, true}};
 
+// A process stands in the middle of creating or closing a queue, alone. Another one opens the queue meanwhile: it waits
+// or not, but nothing goes wrong, and at the end the queue is gone.
+void stop_in_life(const std::string& what, bool creating) {
+    SKIP_IF_STEPPING_IS_REFUSED();
+    const scoped_name name("stop-" + what);
+    const auto use = [](queue& q) {
+        if (!q.push(numbered::make(promisqs_test::fresh_number()))) return 1;
+        return q.pop().has_value() ? 0 : 2;
+    };
+    const auto start = [&] {
+        return std::make_unique<stepped_process>([&] {
+            std::optional<queue> q;
+            const auto open = [&] { q.emplace(queue::open_or_create(name, 3, few_participants)); };
+            if (creating) {
+                step_through(open);
+                return use(*q);
+            }
+            open();
+            const int status = use(*q);
+            step_through([&] { q.reset(); });
+            return status;
+        });
+    };
+    trials all;
+    warm_up();
+    call_trace trace;
+    REQUIRE(all.make(name.path(), what, [&] {
+        auto victim = start();
+        trace = victim->record();
+        expect(victim->finish() == 0, "the one that was not stopped failed");
+    }));
+    for (const std::size_t i : trace.places(at_every_instruction() ? 1 : trace.stride_for(most_places))) {
+        const std::string where =
+            what + ", stopped after " + std::to_string(i) + " of " + std::to_string(trace.size()) + " instructions";
+        all.make(name.path(), where, [&] {
+            auto victim = start();
+            static_cast<void>(victim->advance(i, trace));
+            const ::pid_t other = promisqs_test::forked([&] {
+                auto q = queue::open_or_create(name, 3, few_participants);
+                return use(q);
+            });
+            for (int turn = 0; turn < 20; ++turn) std::this_thread::yield();  // let it come to where it waits
+            const int status = victim->finish();
+            expect(promisqs_test::wait_for(other) == 0, "the other one could not use the queue");
+            expect(status == 0, "the one that had been stopped could not use the queue");
+            expect(!name.exists(), "the last one out did not remove the queue");
+        });
+    }
+    if (shows_trials()) WARN(what << ": " << trace.size() << " instructions");
+}
+
 }  // namespace
 
 TEST_CASE("stopped at every instruction of a push") { stop_everywhere("push", nobody_is_dead); }
@@ -395,3 +447,7 @@ TEST_CASE("a process is stopped in a recovery, a consumer is killed in a pop") {
 TEST_CASE("a process is stopped in a recovery, another is killed in one") {
     stop_and_kill_on_a_grid("recover", "recover", two_and_the_dead);
 }
+
+TEST_CASE("stopped in the creation of a queue") { stop_in_life("create", true); }
+
+TEST_CASE("stopped in the destruction of the last handle") { stop_in_life("close", false); }
