@@ -44,7 +44,6 @@
 #define BIT(n) (1U << (n))
 #define PAGE_SIZE 4096
 #define unused __attribute__((unused))
-#define current 0
 // Windows, and code that was ported from there
 #define small char
 #define near

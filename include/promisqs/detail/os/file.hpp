@@ -155,7 +155,7 @@ inline int clear(int file, std::int64_t begin) noexcept {
 
 /// Reads 8 bytes, without a mapping. False: there are not so many.
 inline bool read_word(int file, std::uint64_t& word, std::int64_t offset = 0) {
-    return ::pread(file, &word, sizeof word, static_cast<::off_t>(offset)) == static_cast<::ssize_t>(sizeof word);
+    return ::pread(file, &word, sizeof word, offset) == static_cast<::ssize_t>(sizeof word);
 }
 /// Writes the first 8 bytes, without a mapping.
 ///

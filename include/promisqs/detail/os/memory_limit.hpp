@@ -3,6 +3,7 @@
 
 // How much memory the control groups of this process grant it.
 
+#include <promisqs/detail/layout.hpp>
 #include <promisqs/detail/os/file.hpp>
 #include <promisqs/error.hpp>
 
@@ -11,16 +12,14 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <string>
 #include <string_view>
 
 namespace promisqs::detail::os {
 
-inline constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::max();
+inline constexpr std::uint64_t no_limit = ~std::uint64_t{0};
 
 /// The beginning of a file of text; empty if it can't be read.
 [[gnu::__cold__]] inline std::string read_text(const std::string& path) {
@@ -53,7 +52,7 @@ inline constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::ma
     std::uint64_t least = no_limit;
     for (;;) {
         while (!group.empty() && group.back() == '/') group.pop_back();
-        least = std::min(least, read_limit(root + group + file));
+        least = layout::lesser(least, read_limit(root + group + file));
         if (group.empty()) return least;
         group.resize(group.rfind('/') == group.npos ? 0 : group.rfind('/'));
     }
@@ -68,15 +67,15 @@ inline constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::ma
     // Each line is "number:controllers:path". The tree of version 2 has the number 0, and names no controllers.
     while (!groups.empty()) {
         const std::string_view line = groups.substr(0, groups.find('\n'));
-        groups.remove_prefix(std::min(groups.size(), line.size() + 1));
+        groups.remove_prefix(layout::lesser(groups.size(), line.size() + 1));
         const std::size_t first = line.find(':');
         const std::size_t second = first == line.npos ? first : line.find(':', first + 1);
         if (second == line.npos) continue;
         const std::string_view controllers = line.substr(first + 1, second - first - 1);
         const std::string path(line.substr(second + 1));
-        if (controllers.empty()) least = std::min(least, limit_of_group(root, path, "/memory.max"));
+        if (controllers.empty()) least = layout::lesser(least, limit_of_group(root, path, "/memory.max"));
         if (concat({",", controllers, ","}).find(",memory,") != std::string::npos)
-            least = std::min(least, limit_of_group(root + "/memory", path, "/memory.limit_in_bytes"));
+            least = layout::lesser(least, limit_of_group(root + "/memory", path, "/memory.limit_in_bytes"));
     }
     return least;
 }
