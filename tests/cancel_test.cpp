@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <initializer_list>
 #include <iterator>
 #include <string_view>
 #include <utility>
@@ -106,6 +107,25 @@ TEST_CASE("a thread that is cancelled while it creates and removes a queue leave
         is_whole(q);
     }
     queue::remove(name);
+}
+
+TEST_CASE("creating, opening and removing are points of cancellation") {
+    const scoped_name name("cancelled-at");
+    auto q = queue::create(name, 4);
+    for (const auto& call : std::initializer_list<std::function<void()>>{
+             [&] { static_cast<void>(queue::create(name, 4)); }, [&] { static_cast<void>(queue::open(name)); },
+             [&] { static_cast<void>(queue::open_or_create(name, 4)); }, [&] { queue::remove(name); }}) {
+        bool went_on = false;
+        looping_thread caller([&] {
+            ::pthread_cancel(::pthread_self());
+            call();
+            went_on = true;
+        });
+        CHECK(caller.is_cancelled_in_round(0));
+        CHECK_FALSE(went_on);
+        CHECK(name.exists());
+    }
+    is_whole(q);
 }
 
 TEST_CASE("a thread that is cancelled in calls that do not wait ends after them") {

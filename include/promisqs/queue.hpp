@@ -58,6 +58,8 @@ struct queue_access;
 /// or destroyed.) So may several handles in one process, and handles in many processes. After `fork`, the child's
 /// handles work. A handle is not for use in signal handlers.
 ///
+/// Creating, opening and removing a queue are points of cancellation (`pthread_cancel`), at their beginning only.
+///
 /// A thread's first push or pop through a handle, or through copies of it, registers the thread as a participant. That
 /// takes a few microseconds and can throw. If no entry is free, it waits up to 5 s for a recovery in another process,
 /// in `try_` calls, too. After that, a push or pop makes a system call only if it has to wait for a

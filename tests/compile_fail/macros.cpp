@@ -67,6 +67,15 @@
 #define Always 2
 #define Complex 0
 #define Unsorted 0
+// Sockets of lwIP, and wrappers of the C library
+int wrapped_close(int);
+long wrapped_read(int, void*, unsigned long);
+long wrapped_write(int, const void*, unsigned long);
+void wrapped_free(void*);
+#define close(s) wrapped_close(s)
+#define read(s, to, size) wrapped_read(s, to, size)
+#define write(s, from, size) wrapped_write(s, from, size)
+#define free(p) wrapped_free(p)
 // Programs
 #define N 100
 #define U 1U

@@ -27,7 +27,7 @@ namespace promisqs::detail {
 ///
 /// \par If killed
 ///   the queue stays; the next user can open it
-[[gnu::__cold__]] inline void close(const segment& object, lifetime life) noexcept {
+[[gnu::__cold__]] inline void stop_using(const segment& object, lifetime life) noexcept {
     object.file().part();
     // The locks are held until the descriptor is closed: no opener may come in before the name is gone.
     if (life != lifetime::keep && try_end(object) == usage::none) static_cast<void>(end(object));
@@ -58,7 +58,7 @@ public:
           open_(std::exchange(other.open_, false)) {}
     joined_segment& operator=(joined_segment&&) = delete;
     [[gnu::__cold__, gnu::__noinline__]] ~joined_segment() {
-        if (open_) close(object_, header_.life);
+        if (open_) stop_using(object_, header_.life);
     }
 
     [[nodiscard]] const segment& object() const noexcept { return object_; }

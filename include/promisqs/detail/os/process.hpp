@@ -56,14 +56,17 @@ inline int at_fork(void (*before)(), void (*parent)(), void (*child)()) noexcept
 /// Ends the calling thread, if it was cancelled (`pthread_cancel`): unwinds as an exception would.
 inline void test_cancellation() { ::pthread_testcancel(); }
 
-/// Puts off the cancellation of the calling thread (pthread_cancel). What it is cancelled in may be a destructor, of
-/// Boost's, for one: that would end the process.
-class cancellation_postponed {
+/// A point at which the calling thread may be cancelled (pthread_cancel), and then none for as long as this lives. What
+/// it would be cancelled in may be a destructor, of Boost's, for one: that would end the process.
+class cancellation_point {
 public:
-    cancellation_postponed() noexcept { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
-    cancellation_postponed(const cancellation_postponed&) = delete;
-    cancellation_postponed& operator=(const cancellation_postponed&) = delete;
-    ~cancellation_postponed() { ::pthread_setcancelstate(before_, nullptr); }
+    cancellation_point() {
+        ::pthread_testcancel();
+        ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_);
+    }
+    cancellation_point(const cancellation_point&) = delete;
+    cancellation_point& operator=(const cancellation_point&) = delete;
+    ~cancellation_point() { ::pthread_setcancelstate(before_, nullptr); }
 
 private:
     int before_ = PTHREAD_CANCEL_ENABLE;

@@ -43,7 +43,7 @@ PROMISQS_DEFINITION queue_base::queue_base(joined_segment joined)
 [[gnu::__noinline__]] PROMISQS_DEFINITION queue_base queue_base::create(std::string_view name,
                                                                         const element_description& element,
                                                                         std::uint64_t capacity, const options& wanted) {
-    const os::cancellation_postponed no_cancellation;
+    const os::cancellation_point no_other;
     const auto messages_in = [](const segment& object, const checked_header& header) -> std::uint64_t {
         return ring_of(object, header).size();
     };
@@ -53,7 +53,7 @@ PROMISQS_DEFINITION queue_base::queue_base(joined_segment joined)
 [[gnu::__noinline__]] PROMISQS_DEFINITION queue_base queue_base::open(std::string_view name,
                                                                       const element_description& element,
                                                                       const memory_options& memory) {
-    const os::cancellation_postponed no_cancellation;
+    const os::cancellation_point no_other;
     queue_base result(open_segment(name, element, memory));
     result.session_->recover_without_dropping();
     return result;
@@ -63,14 +63,14 @@ PROMISQS_DEFINITION queue_base::queue_base(joined_segment joined)
                                                                                 const element_description& element,
                                                                                 std::uint64_t capacity,
                                                                                 const options& wanted) {
-    const os::cancellation_postponed no_cancellation;
+    const os::cancellation_point no_other;
     queue_base result(open_or_create_segment(name, element, capacity, wanted));
     if (!result.created()) result.session_->recover_without_dropping();
     return result;
 }
 
 [[gnu::__noinline__]] PROMISQS_DEFINITION bool queue_base::remove(std::string_view name) {
-    const os::cancellation_postponed no_cancellation;
+    const os::cancellation_point no_other;
     return remove_segment(name);
 }
 
