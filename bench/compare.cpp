@@ -32,6 +32,16 @@ struct wishes {
     unsigned duration = 0;
 };
 
+/// In the order in which they are run.
+std::vector<bench::group> all_groups() {
+    std::vector<bench::group> groups;
+    bench::add_round_trips(groups);
+    bench::add_streams(groups);
+    bench::add_batches(groups);
+    bench::add_sleepers(groups);
+    return groups;
+}
+
 /// Leaves out what does not match.
 std::vector<bench::group> select(std::vector<bench::group> groups, const wishes& wanted) {
     const auto matches = [](const std::string& name, const std::string& pattern) {
@@ -63,7 +73,7 @@ bool failed(const nlohmann::ordered_json& group) {
 
 /// \return  whether promisqs itself could be measured everywhere
 bool run(const wishes& wanted) {
-    const auto groups = select(bench::all_groups(), wanted);
+    const auto groups = select(all_groups(), wanted);
     if (wanted.list) {
         for (const auto& group : groups) {
             std::printf("%s:", group.name().c_str());

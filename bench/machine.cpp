@@ -56,13 +56,15 @@ std::string date() {
 
 }  // namespace
 
+const char* commit() noexcept { return BENCH_COMMIT; }
+
 json describe_run(const effort& how_much) {
     ::utsname system{};
     ::uname(&system);
     json result;
     result["promisqs"] = std::to_string(promisqs::version_major) + "." + std::to_string(promisqs::version_minor) + "." +
                          std::to_string(promisqs::version_patch);
-    result["commit"] = BENCH_COMMIT;
+    result["commit"] = commit();
     result["date"] = date();
     result["cpu"] = cpu_model();
     result["processors"] = std::thread::hardware_concurrency();

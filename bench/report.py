@@ -4,8 +4,8 @@
 
 usage: report.py DIRECTORY
 
-Reads compare.json, uncontended.json and recovery.json in DIRECTORY, as far as they are there, and writes results.json (all of them),
-results.md, and the plots as SVG beside them; no plots without matplotlib.
+Reads compare.json, uncontended.json, recovery.json and numbers.json in DIRECTORY, as far as they are there, and writes results.json
+(all of them), results.md, and the plots as SVG beside them; no plots without matplotlib.
 """
 
 import json
@@ -61,8 +61,10 @@ class Group:
 
 
 class Results:
-    def __init__(self, compare, uncontended, recovery):
-        self.run = compare.get("run", {})
+    def __init__(self, compare, uncontended, recovery, numbers):
+        self.run = compare.get("run") or numbers.get("run", {})
+        self.numbers = {g["workload"]: Group(g) for g in numbers.get("groups", [])}
+        self.numbers_before = numbers.get("run", {}).get("before")
         self.groups = [Group(g) for g in compare.get("groups", [])]
         self.uncontended = google_medians(uncontended)
         self.recovery = google_medians(recovery)
@@ -290,9 +292,58 @@ def ratio_table(results):
         better = (lambda limit: found >= limit) if goal[0] == ">" else (lambda limit: found <= limit)
         return "stretch" if better(stretch) else "met" if better(goal[1]) else "**missed**"
 
-    return table(["", "found", "goal", "stretch", ""],
-                 [(text, number(found), f"{'≥' if goal[0] == '>' else '≤'} {goal[1]:g}", f"{stretch:g}", verdict(found, goal, stretch))
-                  for text, found, goal, stretch in ratios(results)])
+    rows = [(text, number(found), f"{'≥' if goal[0] == '>' else '≤'} {goal[1]:g}", f"{stretch:g}", verdict(found, goal, stretch))
+            for text, found, goal, stretch in ratios(results)]
+    return table(["", "found", "goal", "stretch", ""], rows) if rows else ""
+
+
+# ---------------------------------------------------------------------------------------------------------------------- at any number
+
+# What is measured, as (text, topology, figure, unit, goal, stretch), and perhaps what it is seen beside. Less is better.
+NUMBERS = (
+    ("Processes that wait on one idle queue: 1", "idle/processes=1", "cpu_percent", "%", 0.05, 0.02),
+    ("the same: 100", "idle/processes=100", "cpu_percent", "%", 1, 0.3),
+    ("the same, threads of one process: 100", "idle/threads=100", "cpu_percent", "%", 0.5, 0.1),
+    ("64 sleepers, 1000 messages/s ÷ the same with 1 sleeper", "wake_up/sleepers=64", "ratio", "", 2, 1.3),
+    ("100 wait to push behind a slow `pop_with`", "behind_slow_pop_with/waiters=100", "cpu_percent", "%", 2, 0.3),
+    ("100 wait to pop behind a stopped `push_with`", "behind_stopped_producer/waiters=100", "cpu_percent", "%", 2, 0.3),
+    ("1000 signals/s to a process that waits", "signals/per_second=1000", "cpu_percent", "%", 1, 0.3,
+     ("bare futex", "cpu_percent_of_a_bare_futex")),
+    ("A push and a pop, 64 queues in turn ÷ one queue", "in_turn/queues=64", "ratio", "", 1.5, 1.1, ("Vyukov, padded", "ratio_bare")),
+    ("the same, single roles", "in_turn_declared/queues=64", "ratio", "", 1.5, 1.1, ("bare ring", "ratio_bare")),
+    ("A fork elsewhere in the process holds up a push by", "fork_elsewhere/queues=64", "held_up_ms", "ms", 0, 0),
+    ("A producer dies in a batch of 1024: others go on after", "death_in_a_batch/slots=1024/entries=256", "others_go_on_ms", "ms", 2, 1),
+    ("the same, 65,536, and as many entries", "death_in_a_batch/slots=65536/entries=65536", "others_go_on_ms", "ms", 50, 10),
+    ("`recover()` with 1600 handles open", "handles=1600", "recover_ms", "ms", 5, 2),
+    ("opening them", "handles=1600", "open_s", "s", 2, 0.5),
+    ("Longest non-blocking call on a queue of hostile words", "hostile_words/slots=1024/entries=256", "longest_ms", "ms", 10, 2),
+    ("Threads for 16 of `ready_event`", "ready_event/queues=16", "threads", "", 1, 0),
+)
+
+
+def numbers_table(results):
+    before = "before" if any("before" in g.names() or "before" in g.left_out for g in results.numbers.values()) else None
+    rows = []
+    for text, topology, figure, unit, goal, stretch, *beside in NUMBERS:
+        group = results.numbers.get(topology)
+        if not group:
+            continue
+        cells = {name: group.cell(name, figure) for name in (before, OURS)}
+        found = cells[OURS]
+        verdict = ("stretch" if found.median <= stretch else "met" if found.median <= goal else "**missed**") if found else "**missed**"
+        shown = [cells[name].text() if cells[name] else group.left_out.get(name, "–") for name in (before, OURS) if name]
+        for name, other in beside:
+            if found and (cell := group.cell(OURS, other)):
+                shown[-1] += f"; {name} {number(cell.median)}"
+        rows.append([f"{text}, {unit}" if unit else text] + shown + [f"≤ {goal:g}", f"{stretch:g}", verdict])
+    if not rows:
+        return ""
+    head = [""] + ([f"before ({results.numbers_before})"] if before else []) + ["found", "goal", "stretch", ""]
+    others = [x for g in results.numbers.values() for r in g.repetitions for f in r["figures"].values()
+              if (x := f.get("others_cpu_percent")) is not None]
+    noise = f"\n\nEverything else on this machine used {number(statistics.median(others))} % of a processor at the same time " \
+            f"(median; at most {number(max(others))} %)." if others else ""
+    return table(head, rows) + "\n\n% are parts of one processor, used by all that take part." + noise
 
 
 # ------------------------------------------------------------------------------------------------------------------------------- plots
@@ -419,9 +470,11 @@ def plots(results, directory):
 
 def markdown(results, pictures):
     left_out = sorted({f"{name}: {why}" for g in results.groups for name, why in g.left_out.items()})
+    left_out += [f"{topology}, {name}: {why}" for topology, g in results.numbers.items() for name, why in g.left_out.items()]
     sections = [
         ("Where and how", environment(results.run)),
         ("Ratios", ratio_table(results)),
+        ("At any number", numbers_table(results)),
         ("Latency, one way", latency_tables(results)),
         ("One producer to one consumer, million messages/s", streams(results, "one_to_one", size_of)),
         ("Several producers and consumers, processes, 8 bytes, million messages/s", streams(results, "topologies", topology_of)),
@@ -451,7 +504,7 @@ def main():
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         sys.exit(__doc__)
     directory = pathlib.Path(sys.argv[1])
-    parts = {name: read(directory / f"{name}.json") for name in ("compare", "uncontended", "recovery")}
+    parts = {name: read(directory / f"{name}.json") for name in ("compare", "uncontended", "recovery", "numbers")}
     if not any(parts.values()):
         sys.exit(f"report.py: no results in {directory}")
     results = Results(**parts)

@@ -13,7 +13,7 @@ namespace bench {
 namespace {
 
 // Paths of the objects in use; an empty one marks a free place. Plain arrays, because a signal handler reads them.
-std::array<std::array<char, 64>, 8> paths{};
+std::array<std::array<char, 64>, 128> paths{};
 
 void remove_all(int signal) {
     for (const auto& path : paths) {

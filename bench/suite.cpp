@@ -146,13 +146,4 @@ void add_percentiles(sample& to) {
     to.figures["max_ns"] = at(1);
 }
 
-std::vector<group> all_groups() {
-    std::vector<group> groups;
-    add_round_trips(groups);
-    add_streams(groups);
-    add_batches(groups);
-    add_sleepers(groups);
-    return groups;
-}
-
 }  // namespace bench

@@ -43,9 +43,6 @@ struct group {
     [[nodiscard]] std::string name() const;
 };
 
-/// All groups, in the order in which they are run.
-std::vector<group> all_groups();
-
 void add_round_trips(std::vector<group>& groups);
 void add_streams(std::vector<group>& groups);
 void add_batches(std::vector<group>& groups);
@@ -60,6 +57,9 @@ nlohmann::ordered_json run(const group& what, const effort& how_much);
 
 /// What must be known of the machine, the program and the time to understand the results.
 nlohmann::ordered_json describe_run(const effort& how_much);
+
+/// The commit that this was built from.
+const char* commit() noexcept;
 
 /// Percentiles of times, sorted meanwhile, as figures: p50, p99, p99.9 and max.
 void add_percentiles(sample& to);
