@@ -98,15 +98,16 @@ holds -DDEATHS=1 -DLATE=1
 holds -DTAKERS=1 -DWATCHERS=1 -DDEATHS=1 -DLATE=1
 # A publication that is not ordered before the look at the word costs an interval, and no more.
 holds -DSTORE_BUFFER -DTAKERS=1 -DPRODUCERS=3 -DLATE=1
+# Harmless, because those that have relied on the marks are woken.
+holds -DMUTANT_CLEARS_BLINDLY
 # Harmless, because a consumer that takes a message wakes the next one, and because a waker looks for watchers again.
 holds -DBATCHES=1 -DMUTANT_BATCH_WAKES_ONE
 holds -DTAKERS=1 -DWATCHERS=1 -DMUTANT_WATCHES_WITHOUT_ITS_MARK
 holds -DTAKERS=1 -DPAIRS=1 -DMUTANT_DECIDES_ON_AN_OLD_VALUE
 finds -DMUTANT_LOOKS_BEFORE_IT_CLAIMS
 finds -DMUTANT_LOOKS_BEFORE_IT_ANNOUNCES
-finds -DMUTANT_ANNOUNCES_SILENTLY
+finds -DMUTANT_FORGETS_THOSE_THAT_JOIN
 finds -DMUTANT_WAKES_BEFORE_IT_CHANGES
-finds -DMUTANT_CLEARS_BLINDLY
 finds -DMUTANT_CLEARS_FIRST -DTAKERS=1 -DWATCHERS=1 -DDEATHS=1 -DLATE=1
 finds -DMUTANT_LEAVES_WITH_A_WAKE
 finds -DMUTANT_TAKES_WITHOUT_PASSING_ON

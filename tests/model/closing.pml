@@ -93,9 +93,24 @@ inline wake(where, count) {
                 MAY_DIE;
                 if
                 :: words[where].asleep && (words[where].holds_value & (1 << self)) ->
-                    words[where].asleep = false; words[where].watching = false; words[where].holds_value = 0
-                :: else -> skip
+                    words[where].asleep = false; words[where].watching = false; words[where].holds_value = 0;
+                    wanted = everybody
+                :: else -> wanted = 0
                 fi
+            };
+            atomic {  // those that have relied on the marks
+                MAY_DIE;
+                woken = 0;
+                do
+                WAKE_SLEEPER(0)
+#if CONSUMERS > 1
+                WAKE_SLEEPER(1)
+#endif
+#if CONSUMERS > 2
+                WAKE_SLEEPER(2)
+#endif
+                :: else -> break
+                od
             };
             break
         :: else ->
@@ -183,7 +198,10 @@ again:
     where = (drained -> other : own);
     atomic {
         MAY_DIE;
-        words[where].holds_value = 1 << self;
+        if
+        :: !words[where].asleep || (where == other && !words[where].watching) -> words[where].holds_value = 1 << self
+        :: else -> words[where].holds_value = words[where].holds_value | (1 << self)
+        fi;
         words[where].asleep = true;
 #ifdef MUTANT_FORGETS_ITS_WORD
         announced[own] = false;

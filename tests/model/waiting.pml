@@ -141,10 +141,16 @@ inline wake_sleepers() {
 #else
                 :: asleep && (holds_value & (1 << self)) ->
 #endif
-                    asleep = false; watching = false; change_epoch()
-                :: else -> skip
+                    asleep = false; watching = false; change_epoch(); wanted = everybody
+                :: else -> wanted = 0
                 fi
             };
+#ifndef MUTANT_FORGETS_THOSE_THAT_JOIN
+            if
+            :: wanted == everybody -> kernel_wakes()  // those that have relied on the marks
+            :: else -> skip
+            fi;
+#endif
             break
 #ifdef MUTANT_LOOKS_FOR_WATCHERS_ONCE
         :: else -> break
@@ -316,14 +322,10 @@ again:
 #endif
     atomic {  // the announcement
         MAY_DIE;
-#ifdef MUTANT_ANNOUNCES_SILENTLY
         if
         :: !asleep || (!is_taker(self) && !watching) -> change_epoch()
         :: else -> holds_value = holds_value | (1 << self)
         fi;
-#else
-        change_epoch();
-#endif
         asleep = true;
         announced = true;
 #ifndef MUTANT_WATCHES_WITHOUT_ITS_MARK

@@ -5,23 +5,27 @@
 // participants sleep. One is woken for one message.
 //
 //   the sleeper                                       the waker
-//   1. sets `asleep` in the word and changes the      1. changes what the other role waits for: claims a ticket,
-//      epoch, in one step, and keeps the value [W2]      retakes an orphan, counts an irregularity, closes
+//   1. sets `asleep` in the word, unless it is set,   1. changes what the other role waits for: claims a ticket,
+//      and keeps the value [W2]                          retakes an orphan, counts an irregularity, closes
 //   2. looks again for what it waits for              2. publishes, or releases
 //   3. sleeps, if the word still has that value       3. looks at the word [W1]; if `asleep` is set, changes the
 //                                                        epoch [W6], and then wakes as many as can go on
 //                                                     4. if the kernel woke fewer: takes `asleep` and `watching` away,
-//                                                        if the word still has the value of its step 3 [W7]
+//                                                        if the word still has the value of its step 3 [W7], and
+//                                                        then wakes all
 //
 // The sleeper's steps 1 and 2 and the waker's steps 1 and 3 are sequentially consistent, so they have a single order.
 // If the change comes before the sleeper's look, that look finds it. If the look comes before the change, then so does
 // the announcement, and the waker sees it. Acquire and release would let both miss. A sleeper that the waker has seen
 // sleeps, and the kernel can wake it; or it has not come to its step 3, and finds there that the epoch has changed.
 //
-// `asleep` is set as long as anybody sleeps. Only a waker that has found too few sleepers takes it away, so after its
-// step 3 nobody slept. A participant that has announced itself since has changed the word, and then the mark stays. For
-// this an announcement must always change the word, even where the mark is set. And a waker that is killed leaves the
-// mark, so the next one wakes. Were the mark taken away before all are woken, it would leave sleepers whom nobody sees.
+// `asleep` is set as long as anybody sleeps. Only a waker that has found too few sleepers takes it away. A participant
+// may have found the mark since, and fallen asleep: so the waker then wakes all. One that has found it and does not
+// sleep yet finds, in its step 3, that the word has changed. A waker that is killed in between costs an interval. Were
+// the mark taken away before all are woken, and many slept, a killed waker would leave sleepers whom nobody sees.
+//
+// An announcement changes nothing where the marks are set. Otherwise many participants that go to sleep at once would
+// keep each other awake: each announcement would make the others' values old before they get to the kernel.
 //
 // A wake-up may be spent on a participant that has nothing to take: another one was faster, or a message before is not
 // published yet, and it sleeps again. Then that message is ready later, and its own wake-up is spent. So each
@@ -89,13 +93,16 @@ public:
     /// \return         the value on which to sleep
     [[nodiscard]] std::uint32_t announce(bool watches) noexcept {
         const std::uint32_t marks = layout::asleep | (watches ? layout::watching : 0);
-        std::uint32_t value = word_.load(std::memory_order_relaxed);  // only to begin with
-        // [W2] seq_cst, pairs with [W1] and [W5]: the sleeper's next look, [P0], [P6], [P9], [C10] or [D2], comes after
-        // it. Acq_rel would let that look come before, and miss a change whose maker misses this. Failing orders
-        // nothing: it is tried again.
-        while (!word_.compare_exchange_weak(value, (value | marks) + layout::epoch, std::memory_order_seq_cst,
-                                            std::memory_order_relaxed)) {}
-        return (value | marks) + layout::epoch;
+        // [W9] seq_cst, as [W2]: the marks of another participant serve this one, too.
+        std::uint32_t value = word_.load(std::memory_order_seq_cst);
+        while ((value & marks) != marks) {
+            const std::uint32_t announced = (value | marks) + layout::epoch;
+            // [W2] seq_cst, pairs with [W1] and [W5]: the sleeper's next look, [P0], [P6], [P9], [C10] or [D2], comes
+            // after it. Acq_rel would let that look come before, and miss a change whose maker misses this. Failing, as
+            // [W9].
+            if (word_.compare_exchange_weak(value, announced, std::memory_order_seq_cst)) return announced;
+        }
+        return value;
     }
 
     /// A waker's call: how many to wake, and the value that the word has got for it.
@@ -120,18 +127,25 @@ public:
         }
         return {0, value};
     }
-    /// Takes the marks away if the kernel has woken fewer than it was to wake, and nobody has announced itself since.
-    ///
-    /// \return  whether all are to be woken now: it may have been a watcher that has got the wake-up of another one
-    [[nodiscard]] bool settle(const call& made, std::uint32_t woken) noexcept {
-        // [W8] seq_cst, as [W1].
-        if (woken >= made.sleepers) return (word_.load(std::memory_order_seq_cst) & layout::watching) != 0;
+    /// What is left to do once the kernel has woken some.
+    enum class rest {
+        nothing,
+        wake_all,     // there is a watcher, and it may have got the wake-up of another one
+        wake_joiners  // the marks are away, and all who have relied on them are to be woken
+    };
+    /// Takes the marks away if the kernel has woken fewer than it was to wake, and the word has not changed since.
+    [[nodiscard]] rest settle(const call& made, std::uint32_t woken) noexcept {
+        if (woken >= made.sleepers) {
+            // [W8] seq_cst, as [W1].
+            return (word_.load(std::memory_order_seq_cst) & layout::watching) != 0 ? rest::wake_all : rest::nothing;
+        }
         std::uint32_t value = made.value;
-        // [W7] relaxed: only the order of the changes of this one word matters. Failing, too: then there may be a
-        // sleeper again.
-        word_.compare_exchange_strong(value, (value & ~(layout::asleep | layout::watching)) + layout::epoch,
-                                      std::memory_order_relaxed, std::memory_order_relaxed);
-        return false;
+        // [W7] relaxed: only the order of the changes of this one word matters. The kernel's call that follows comes
+        // after it. Failing, too: then others have announced themselves, or are waking.
+        const bool cleared =
+            word_.compare_exchange_strong(value, (value & ~(layout::asleep | layout::watching)) + layout::epoch,
+                                          std::memory_order_relaxed, std::memory_order_relaxed);
+        return cleared ? rest::wake_joiners : rest::nothing;
     }
 
     [[nodiscard]] std::atomic<std::uint32_t>& futex() const noexcept { return word_; }

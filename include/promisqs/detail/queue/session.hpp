@@ -152,7 +152,9 @@ public:
         for (;; wanted = wait_word::everybody) {
             const wait_word::call made = word.prepare(wanted);
             if (made.sleepers == 0) return;
-            if (!word.settle(made, os::wake(word.futex(), made.sleepers))) return;
+            const auto left = word.settle(made, os::wake(word.futex(), made.sleepers));
+            if (left == wait_word::rest::wake_joiners) os::wake(word.futex(), os::everybody);
+            if (left != wait_word::rest::wake_all) return;
         }
     }
     void wake_all() const noexcept {
