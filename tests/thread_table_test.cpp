@@ -273,3 +273,98 @@ TEST_CASE("a program that exits inside a callable leaves a queue as one that was
     CHECK(q.push(3));
     CHECK(q.push(4));
 }
+
+namespace {
+
+// Threads that join a queue one by one, and stay.
+class joining_threads {
+public:
+    explicit joining_threads(queue& joined) : joined_(joined) {}
+    joining_threads(const joining_threads&) = delete;
+    joining_threads& operator=(const joining_threads&) = delete;
+    ~joining_threads() {
+        end_ = true;
+        end_.notify_all();
+        for (auto& thread : threads_) thread.join();
+    }
+    void add() {
+        std::atomic<bool> joined = false;
+        threads_.emplace_back([&] {
+            static_cast<void>(joined_.push(0));
+            joined = true;
+            joined.notify_one();
+            end_.wait(false);
+        });
+        joined.wait(false);
+    }
+
+private:
+    queue& joined_;
+    std::atomic<bool> end_ = false;
+    std::vector<std::thread> threads_;
+};
+
+}  // namespace
+
+TEST_CASE("the entries of a process lie side by side, though threads of several processes join in turn") {
+    const scoped_name name("neighbours");
+    auto q = queue::create(name, 128, {.participants = 256});
+    constexpr std::size_t each = 32;
+    const promisqs_test::signal_pipe to_child;
+    const promisqs_test::signal_pipe to_parent;
+    const ::pid_t pid = forked([&] {
+        joining_threads mine(q);
+        for (std::size_t i = 0; i < each; ++i) {
+            to_child.wait();
+            mine.add();
+            to_parent.send();
+        }
+        to_child.wait();
+        return 0;
+    });
+    joining_threads mine(q);
+    for (std::size_t i = 0; i < each; ++i) {
+        mine.add();
+        to_child.send();
+        to_parent.wait();
+    }
+
+    const auto all = q.stats().participants;
+    REQUIRE(all.size() == 2 * each);
+    std::size_t runs = 1;
+    for (std::size_t i = 1; i < all.size(); ++i) runs += all[i].process != all[i - 1].process ? 1U : 0U;
+    CHECK(runs <= 12);  // each is as large as all before it
+    to_child.send();
+    CHECK(wait_for(pid) == 0);
+}
+
+TEST_CASE("a table is filled to its last entry, by whichever process") {
+    const scoped_name name("last-entry");
+    auto q = queue::create(name, 16, {.participants = 7});
+    const promisqs_test::signal_pipe to_child;
+    const promisqs_test::signal_pipe to_parent;
+    const ::pid_t pid = forked([&] {
+        joining_threads mine(q);
+        for (int i = 0; i < 3; ++i) {
+            to_child.wait();
+            mine.add();
+            to_parent.send();
+        }
+        to_child.wait();
+        return 0;
+    });
+    joining_threads mine(q);
+    for (int i = 0; i < 3; ++i) {
+        mine.add();
+        to_child.send();
+        to_parent.wait();
+    }
+    CHECK(q.push(1));
+    CHECK(q.stats().participants.size() == 7);
+    std::thread([&] {
+        promisqs_test::expect_error(promisqs::errc::too_many_participants, {"at most 7"},
+                                    [&] { static_cast<void>(q.push(2)); });
+    }).join();
+    to_child.send();
+    CHECK(wait_for(pid) == 0);
+}

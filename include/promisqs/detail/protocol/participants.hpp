@@ -38,15 +38,31 @@ public:
         return entry.process.load(std::memory_order_relaxed);  // nothing that matters depends on it: see liveness.hpp
     }
 
+    /// Whether entry i looks free at the moment. False, too, if there is no such entry.
+    [[nodiscard]] bool seems_free(std::uint32_t i) const noexcept {
+        return i < count_ && entries_[i].occupied.load(std::memory_order_relaxed) == 0;
+    }
+    /// The first of so many entries in a row that look free. 0, if there are none.
+    [[nodiscard]] std::uint32_t find_gap(std::uint64_t wanted) const noexcept {
+        std::uint32_t gap = 0;
+        for (std::uint32_t i = 0; i < count_ && gap < wanted; ++i) {
+            gap = seems_free(i) ? gap + 1 : 0;
+            if (gap == wanted) return i + 1 - gap;
+        }
+        return 0;
+    }
+
     /// Takes a free entry. Threads that share `locks` must not call this at the same time, because a process can't shut
     /// itself out with such a lock.
     ///
+    /// \param first     the entry to begin the search with
     /// \return          the entry, locked and occupied; null when there is none
     /// \par If killed
     ///   the entry is free again, or occupied without a lock and without an intent
     template <class Locks>
-    layout::participant* enlist(Locks& locks, const participant_identity& identity) const {
-        for (std::uint32_t i = 0; i < count_; ++i) {
+    layout::participant* enlist(Locks& locks, const participant_identity& identity, std::uint32_t first = 0) const {
+        for (std::uint32_t tried = 0; tried < count_; ++tried) {
+            const std::uint32_t i = tried < count_ - first ? first + tried : tried - (count_ - first);
             layout::participant& entry = entries_[i];
             // An occupied entry's lock is not touched: it may be one of ours, and unlocking it would give it up.
             // [A1] acquire, pairs with [A4] and [R6]: the entry's last owner is done with it, or the recovery that

@@ -109,9 +109,22 @@ private:
         if (object_.file().descriptor() < 0) raise_lost();
         entries_.reserve(entries_.size() + 1);
         entry_locks locks{object_};
-        layout::participant* entry = table_.enlist(locks, identity);
+        layout::participant* entry = table_.enlist(locks, identity, first_choice());
         if (entry != nullptr) entries_.push_back({this_thread(), entry});
         return entry;
+    }
+
+    // Beside an entry of this process, or where there is room for as many as it has, also for another process that
+    // looks for such a place next. The kernel keeps one lock for neighbours, and each call goes through all locks of a
+    // file.
+    [[nodiscard]] std::uint32_t first_choice() const noexcept {
+        for (auto one = entries_.rbegin(); one != entries_.rend(); ++one) {
+            const std::uint32_t beside = table_.index_of(*one->entry) + 1;
+            if (table_.seems_free(beside)) return beside;
+        }
+        const std::uint64_t room = entries_.size();
+        const std::uint32_t gap = table_.find_gap(2 * room);
+        return gap == 0 ? 0 : gap + static_cast<std::uint32_t>(room);
     }
 
     // What the entries of this process have in common.
