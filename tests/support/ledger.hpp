@@ -77,7 +77,7 @@ struct balance {
     std::uint64_t twice = 0;
     std::uint64_t torn = 0;
     std::uint64_t unknown = 0;    ///< popped, but never pushed
-    std::uint64_t in_excess = 0;  ///< pushes cut short, of more producers than were killed
+    std::uint64_t in_excess = 0;  ///< pushes cut short, more than killed producers can have begun
     std::vector<std::string> complaints;
 
     void complain(const std::string& text) {
@@ -135,9 +135,10 @@ public:
 
     /// A consumer was killed while this message was in its hands and perhaps written down.
     void excuse_second(std::uint64_t number) { ++excused_seconds_[number]; }
-    /// A consumer was killed while a message may have been given to it that it had not written down.
-    void excuse_loss() noexcept { ++excused_losses_; }
-    void excuse_cut_short() noexcept { ++killed_producers_; }
+    /// A consumer was killed while so many messages may have been given to it that it had not written down.
+    void excuse_losses(std::uint64_t count) noexcept { excused_losses_ += count; }
+    /// A producer was killed, which pushes so many at once.
+    void excuse_cut_short(std::uint64_t count) noexcept { excused_cuts_ += count; }
 
     /// To be called when nobody writes any more, and the queue has been drained.
     [[nodiscard]] balance judge() const {
@@ -174,9 +175,10 @@ public:
             for (const auto& number : missing_numbers) text += " " + number;
             result.complain(text);
         }
-        if (result.cut_short > killed_producers_) {
-            result.in_excess = result.cut_short - killed_producers_;
-            result.complain("the ledger itself is at fault: more pushes were cut short than producers killed");
+        if (result.cut_short > excused_cuts_) {
+            result.in_excess = result.cut_short - excused_cuts_;
+            result.complain(
+                "the ledger itself is at fault: more pushes were cut short than killed producers had begun");
         }
         return result;
     }
@@ -191,7 +193,7 @@ public:
         shared_[0].next.store(0);
         excused_seconds_.clear();
         excused_losses_ = 0;
-        killed_producers_ = 0;
+        excused_cuts_ = 0;
     }
 
 private:
@@ -222,7 +224,7 @@ private:
     shared_array<shared_part> shared_;
     std::unordered_map<std::uint64_t, unsigned> excused_seconds_;
     std::uint64_t excused_losses_ = 0;
-    std::uint64_t killed_producers_ = 0;
+    std::uint64_t excused_cuts_ = 0;
 };
 
 }  // namespace promisqs_test
