@@ -14,6 +14,7 @@
 
 #include <sched.h>
 #include <sys/mount.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -47,8 +48,52 @@ std::uint32_t pid_of_entry(const raw_object& object, std::size_t i) {
     std::memcpy(&pid, &object.read().at(layout::participants_offset + i * 128 + 4), sizeof pid);
     return pid;
 }
+std::uint64_t process_of_entry(const raw_object& object, std::size_t i) {
+    std::uint64_t process = 0;
+    std::memcpy(&process, &object.read().at(layout::participants_offset + i * 128 + 24), sizeof process);
+    return process;
+}
 
 }  // namespace
+
+TEST_CASE("the entries of a process have its number, those of a forked child have another one") {
+    const scoped_name name("numbers");
+    auto first = queue::create(name, 8);
+    auto second = queue::open(name);
+    REQUIRE(first.push(1));
+    REQUIRE(second.push(2));
+
+    CHECK(wait_for(forked([&] { return first.push(3) ? 0 : 1; })) == 0);
+
+    const raw_object object(name.path());
+    CHECK(process_of_entry(object, 0) != 0);
+    CHECK(process_of_entry(object, 1) == process_of_entry(object, 0));
+    CHECK(process_of_entry(object, 2) != 0);
+    CHECK(process_of_entry(object, 2) != process_of_entry(object, 0));
+}
+
+TEST_CASE("entries of a killed process with many handles are found dead beside those of a living one") {
+    const scoped_name name("many");
+    auto q = queue::create(name, 8, {.participants = 100});
+    std::vector<queue> living;
+    for (int i = 0; i < 40; ++i) {
+        living.push_back(queue::open(name));
+        REQUIRE(living.back().try_push(7) != promisqs::status::closed);
+    }
+    CHECK(wait_for(forked([&] {
+              std::vector<queue> handles;
+              for (int i = 0; i < 30; ++i) {
+                  handles.push_back(queue::open(name));
+                  static_cast<void>(handles.back().try_push(7));
+              }
+              ::kill(::getpid(), SIGKILL);
+              return 0;
+          })) != 0);
+
+    CHECK(q.recover().participants_removed == 30);
+    CHECK(q.stats().participants.size() == 40);
+    for (const auto& one : q.stats().participants) CHECK(one.alive);
+}
 
 TEST_CASE("the handles of a forked child just work, beside the parent's") {
     const scoped_name name("works");
