@@ -143,8 +143,11 @@ private:
             ++leaving_;
             gone->is_armed = false;
             const bool is_self = thread_.get_id() == std::this_thread::get_id();
-            if (is_self && gone->is_in_use) left_.push_back(std::move(gone));
-            if (is_self || !gone->is_in_use) return is_self;
+            if (!gone->is_in_use) return is_self;
+            if (is_self) {
+                left_.push_back(std::move(gone));
+                return true;
+            }
             round = round_.load(std::memory_order_relaxed);
         }
         interrupt();
