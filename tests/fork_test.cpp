@@ -13,8 +13,8 @@
 #include <promisqs/queue.hpp>
 
 #include <sched.h>
-#include <sys/mount.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
