@@ -118,8 +118,8 @@ private:
     // looks for such a place next. The kernel keeps one lock for neighbours, and each call goes through all locks of a
     // file.
     [[nodiscard]] std::uint32_t first_choice() const noexcept {
-        for (auto one = entries_.rbegin(); one != entries_.rend(); ++one) {
-            const std::uint32_t beside = table_.index_of(*one->entry) + 1;
+        for (std::size_t i = entries_.size(); i-- > 0;) {
+            const std::uint32_t beside = table_.index_of(*entries_[i].entry) + 1;
             if (table_.seems_free(beside)) return beside;
         }
         const std::uint64_t room = entries_.size();
