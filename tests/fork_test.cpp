@@ -288,17 +288,16 @@ TEST_CASE("a child that starts another program leaves the queue to its parent, w
     const scoped_name name("fork-exec");
     std::optional<queue> q = queue::create(name, 8);
     const signal_pipe go;
+    const signal_pipe has_started;
     const ::pid_t pid = forked([&] {
         if (!q->push(3)) return 1;
-        // It ends when this process lets it: reading from the pipe.
+        // It says that it runs, and ends when this process lets it.
         ::dup2(std::stoi(go.reader()), 0);
-        ::execlp("sh", "sh", "-c", "head -c1 > /dev/null", static_cast<char*>(nullptr));
+        ::dup2(std::stoi(has_started.writer()), 1);
+        ::execlp("sh", "sh", "-c", "echo; head -c1 > /dev/null", static_cast<char*>(nullptr));
         return 2;
     });
-    while (std::filesystem::read_symlink("/proc/" + std::to_string(pid) + "/exe") ==
-           std::filesystem::read_symlink("/proc/self/exe")) {
-        std::this_thread::yield();
-    }
+    has_started.wait();
     CHECK(q->pop() == 3U);
     q.reset();
     CHECK_FALSE(name.exists());

@@ -39,6 +39,7 @@ struct participants {
 
     [[nodiscard]] std::uint32_t count() const { return static_cast<std::uint32_t>(entries.size()); }
     participant& operator[](std::uint32_t i) const { return const_cast<participant&>(entries.at(i)); }
+    [[nodiscard]] std::uint32_t used() const { return count(); }
     [[nodiscard]] std::uint64_t process_of(const participant& entry) const {
         for (std::uint32_t i = 0; i < count(); ++i) {
             if (&entries[i] == &entry) return processes[i];

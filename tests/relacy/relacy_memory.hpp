@@ -98,6 +98,7 @@ public:
     }
 
     [[nodiscard]] static std::uint32_t count() { return Count; }
+    [[nodiscard]] std::uint32_t used() const { return count(); }
     [[nodiscard]] static std::uint64_t process_of(const participant& /*entry*/) { return 0; }
     participant& operator[](std::uint32_t i) const { return entries_[i]; }
     static void give_up_roles(std::uint32_t /*i*/) {}

@@ -112,7 +112,9 @@ struct counters {
     // Of a declared single role: the index of its holder's entry, plus 1; 0: nobody.
     alignas(line) std::atomic<std::uint32_t> sole_producer;
     std::atomic<std::uint32_t> sole_consumer;
-    std::uint64_t zero[15];
+    std::atomic<std::uint32_t> entries_used;  // no entry from this one on has ever been taken
+    std::uint32_t zero_1;
+    std::uint64_t zero[14];
 };
 /// What comes before the participants.
 struct prefix {
@@ -138,7 +140,9 @@ static_assert(offsetof(prefix, words.tail_stall.position) == 936);
 static_assert(offsetof(prefix, words.tail_stall.since) == 944);
 static_assert(offsetof(prefix, words.sole_producer) == 1024);
 static_assert(offsetof(prefix, words.sole_consumer) == 1028);
-static_assert(offsetof(prefix, words.zero) == 1032);
+static_assert(offsetof(prefix, words.entries_used) == 1032);
+static_assert(offsetof(prefix, words.zero_1) == 1036);
+static_assert(offsetof(prefix, words.zero) == 1040);
 static_assert(sizeof(prefix) == 1152);
 inline constexpr std::size_t counters_offset = offsetof(prefix, words);
 inline constexpr std::size_t participants_offset = sizeof(prefix);
@@ -176,8 +180,10 @@ inline constexpr std::uint32_t ended = 4;     // the same: the queue is known to
 inline constexpr std::uint32_t watching = 8;  // one may leave what it is woken for and sleep again: wake all
 inline constexpr std::uint32_t epoch = 16;
 
-/// In `look_due`: nobody sleeps until then in order to look.
-inline constexpr std::uint64_t vacant = 1;
+// The low bits of `look_due`.
+inline constexpr std::uint64_t vacant = 1;    // nobody sleeps until then in order to look
+inline constexpr std::uint64_t deputy = 2;    // one that wakes up soon after, in case the keeper dies
+inline constexpr std::uint64_t deputies = 6;  // how many of them
 
 /// An intent that announces nothing. No ticket has this value, because no index reaches the index mask.
 inline constexpr std::uint64_t no_ticket = ~std::uint64_t{0};

@@ -81,13 +81,15 @@ public:
     }
 
 private:
-    // Calls `visit(i)` for all entries in turn, as long as it returns true. Returns where it did not.
+    // Calls `visit(i)` in turn for all entries that have ever been taken, as long as it returns true. Returns where it
+    // did not.
     template <class Visit>
     std::uint32_t go_round(std::uint32_t from, Visit visit) const {
-        std::uint32_t i = from < table_.count() ? from : 0;
-        for (std::uint32_t n = 0; n < table_.count(); ++n) {
+        const std::uint32_t end = extent_.windows == recovery_extent::all ? table_.count() : table_.used();
+        std::uint32_t i = from < end ? from : 0;
+        for (std::uint32_t n = 0; n < end; ++n) {
             if (!visit(i)) return i;
-            if (++i == table_.count()) i = 0;
+            if (++i == end) i = 0;
         }
         return i;
     }

@@ -28,6 +28,11 @@ public:
         : entries_(entries), count_(count), counters_(&counters) {}
 
     [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
+    /// How many entries, from the first one on, have ever been taken. Nothing that matters depends on it.
+    [[nodiscard]] std::uint32_t used() const noexcept {
+        const std::uint32_t used = counters_->entries_used.load(std::memory_order_relaxed);
+        return used < count_ ? used : count_;
+    }
     [[nodiscard]] layout::participant& operator[](std::uint32_t i) const noexcept { return entries_[i]; }
     [[nodiscard]] std::uint32_t index_of(const layout::participant& entry) const noexcept {
         return static_cast<std::uint32_t>(&entry - entries_);
@@ -74,6 +79,7 @@ public:
                 continue;
             }
             fill(entry, identity);
+            note_used(i);
             // [A3] release, pairs with [A5]: statistics that see the entry occupied do not see an earlier owner's
             // intents. Relaxed would let statistics show an earlier owner's. Recovery does not need it: it goes by
             // the entry's lock, and by the claims [R1], [R2] and [R3].
@@ -124,6 +130,12 @@ public:
     }
 
 private:
+    // Relaxed: a recovery that sees a claim of the entry's owner sees this, too. One that does not need not.
+    void note_used(std::uint32_t i) const noexcept {
+        std::uint32_t used = counters_->entries_used.load(std::memory_order_relaxed);
+        while (used <= i && !counters_->entries_used.compare_exchange_weak(used, i + 1, std::memory_order_relaxed)) {}
+    }
+
     static void fill(layout::participant& entry, const participant_identity& identity) noexcept {
         entry.push_intent.store(layout::no_ticket, std::memory_order_relaxed);
         entry.pop_intent.store(layout::no_ticket, std::memory_order_relaxed);

@@ -40,8 +40,8 @@ namespace promisqs::detail {
 
 /// One recovery, or a piece of one. The caller holds the recovery lock.
 ///
-/// `Table` is the participants: `count()`, `operator[]`, `process_of(entry)`, a number of its process or 0, and
-/// `give_up_roles(i)`, for an entry i whose owner is dead.
+/// `Table` is the participants: `count()`; `used()`, how many of them have ever been taken; `operator[]`;
+/// `process_of(entry)`, a number of its process or 0; and `give_up_roles(i)`, for an entry i whose owner is dead.
 /// `Locks` is what the system offers: `bool try_lock(std::uint32_t i)`, true if no living participant owns entry i, and
 /// `void unlock(std::uint32_t i)`. They exclude the caller's own process, too.
 /// `Letters` takes messages that are dropped: see abandoned_claims.hpp.

@@ -6,12 +6,12 @@
 // look of its own, and looks at once.
 //
 // The participant that has made the promise is the keeper. It sleeps until then, and no longer. So it also finds what a
-// killed waker has left, and wakes the next. All others sleep for a long time. A keeper that leaves its wait marks the
-// promise as vacant, and the next participant that goes to sleep takes it over.
+// killed waker has left, and wakes the next. A keeper that leaves its wait marks the promise as vacant, and the next
+// participant that goes to sleep takes it over. Two deputies sleep for a tenth of a second, in case the keeper dies.
+// All others sleep for a second.
 //
 // Another process may write anything there, or may keep its promise badly. So no participant believes a promise that
-// lies in the past or too far ahead; every process looks on its own once a second; and no sleep is longer than
-// `longest_sleep`.
+// lies in the past or too far ahead; every process looks on its own once a second; and no sleep is longer than that.
 
 #include <promisqs/detail/layout.hpp>
 #include <promisqs/detail/os/futex.hpp>
@@ -25,8 +25,8 @@ namespace promisqs::detail {
 class recovery_schedule {
 public:
     // How soon a participant wants a look.
-    static constexpr std::uint64_t when_stuck = 1'000'000;  // behind an operation in progress, at first
-    static constexpr std::uint64_t when_stuck_long = 4'000'000;
+    static constexpr std::uint64_t when_stuck = 1'000'000;       // behind an operation in progress, at first
+    static constexpr std::uint64_t when_stuck_long = 4'000'000;  // after a while
     static constexpr std::uint64_t when_idle = 20'000'000;
     static constexpr std::uint64_t at_rest = 100'000'000;  // where nothing has moved for a while
 
@@ -34,7 +34,7 @@ public:
 
     /// How soon a participant wants a look that waits behind an operation in progress since then.
     [[nodiscard]] static std::uint64_t behind(std::uint64_t since, std::uint64_t now) noexcept {
-        return layout::lesser(layout::greater(now - since, when_stuck), when_stuck_long);
+        return layout::lesser(layout::greater((now - since) / 32, when_stuck), when_stuck_long);
     }
     /// How soon a participant wants a look that finds the queue empty, or full.
     ///
@@ -61,12 +61,11 @@ public:
         if (trusts && is_within(due, now, wanted)) [[likely]]
             return 0;
         if (is_ahead(not_before_.load(std::memory_order_relaxed), now)) return 0;
-        const std::uint64_t made = (now + wanted) & ~layout::vacant;
+        const std::uint64_t made = (now + wanted) & ~flags;
         if (!due_.compare_exchange_strong(due, keeps ? made : made | layout::vacant, std::memory_order_relaxed)) {
             return 0;  // another participant was faster
         }
         looked_.store(now, std::memory_order_relaxed);
-        if (keeps) kept_here_.store(made, std::memory_order_relaxed);
         return made;
     }
     /// Takes over a promise that nobody keeps, if it is soon enough.
@@ -75,14 +74,14 @@ public:
     [[nodiscard]] std::uint64_t take_over(std::uint64_t wanted, std::uint64_t now) noexcept {
         std::uint64_t due = due_.load(std::memory_order_relaxed);
         if ((due & layout::vacant) == 0 || !is_within(due, now, wanted)) return 0;
-        const std::uint64_t made = due & ~layout::vacant;
-        if (!due_.compare_exchange_strong(due, made, std::memory_order_relaxed)) return 0;
-        kept_here_.store(made, std::memory_order_relaxed);
-        return made;
+        if (!due_.compare_exchange_strong(due, due & ~layout::vacant, std::memory_order_relaxed)) return 0;
+        return due & ~flags;
     }
     /// The keeper leaves.
     void leave(std::uint64_t promise) noexcept {
-        due_.compare_exchange_strong(promise, promise | layout::vacant, std::memory_order_relaxed);
+        std::uint64_t due = due_.load(std::memory_order_relaxed);
+        while ((due & ~flags) == promise &&
+               !due_.compare_exchange_weak(due, due | layout::vacant, std::memory_order_relaxed)) {}
     }
 
     /// Notes how long a look took that is over: looks must not take much of a process's time.
@@ -95,24 +94,25 @@ public:
     /// Until when to sleep.
     ///
     /// \param mine  the promise that the caller keeps, or 0
-    [[nodiscard]] std::uint64_t sleep_until(std::uint64_t mine, std::uint64_t wanted,
-                                            std::uint64_t now) const noexcept {
-        const std::uint64_t due = due_.load(std::memory_order_relaxed);
-        if (mine != 0 && due == mine) return mine;
+    [[nodiscard]] std::uint64_t sleep_until(std::uint64_t mine, std::uint64_t wanted, std::uint64_t now) noexcept {
+        std::uint64_t due = due_.load(std::memory_order_relaxed);
+        if (mine != 0 && (due & ~flags) == mine) return mine;
         // Nobody looks soon enough, and this process must not look yet.
         if (!is_within(due, now, wanted)) {
             const std::uint64_t not_before = not_before_.load(std::memory_order_relaxed);
             return is_ahead(not_before, now) ? not_before : now;
         }
+        bool is_deputy = false;
+        while (!is_deputy && (due & layout::deputies) < 2 * layout::deputy) {
+            is_deputy = due_.compare_exchange_weak(due, due + layout::deputy, std::memory_order_relaxed);
+        }
         // Timers of all processes that expire together cost a quarter of those that do not.
-        const bool kept_here = kept_here_.load(std::memory_order_relaxed) == due;
-        return next_multiple(now, kept_here ? longest_sleep : at_rest);
+        return next_multiple(now, is_deputy ? at_rest : distrust);
     }
 
 private:
-    // The longest sleep of a thread that relies on a keeper in its own process: neither dies alone.
-    static constexpr std::uint64_t longest_sleep = 2 * at_rest;
     static constexpr std::uint64_t distrust = 1'000'000'000;
+    static constexpr std::uint64_t flags = layout::vacant | layout::deputies;
 
     static constexpr bool is_within(std::uint64_t due, std::uint64_t now, std::uint64_t wanted) noexcept {
         return due - now <= wanted;
@@ -128,7 +128,6 @@ private:
     std::atomic<std::uint64_t>& due_;
     std::atomic<std::uint64_t> looked_ = 0;
     std::atomic<std::uint64_t> not_before_ = 0;
-    std::atomic<std::uint64_t> kept_here_ = 0;
     std::atomic<std::uint64_t> activity_ = 0;
     std::atomic<std::uint64_t> rest_ = when_idle;
 };
