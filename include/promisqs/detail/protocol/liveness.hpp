@@ -33,8 +33,14 @@ public:
           extent_(extent),
           self_(self),
           rivals_left_(std::uint64_t{extent.rivals} * notes.more_rivals) {
-        std::fill(notes.verdicts.begin(), notes.verdicts.end(), verdict::unknown);
+        std::fill_n(notes.verdicts.begin(), notes.verdicts_end, verdict::unknown);
+        notes.verdicts_end = 0;
         if (self != nullptr) note_alive(*self);
+    }
+
+    /// How many entries to look at. The owner of one had noted that it is used before it claimed: as for `counts`.
+    [[nodiscard]] std::uint32_t entries() const {
+        return extent_.windows == recovery_extent::all ? table_.count() : table_.used();
     }
 
     /// Looks for the dead: first among those that seem to have a claim open, then among the others.
@@ -81,11 +87,10 @@ public:
     }
 
 private:
-    // Calls `visit(i)` in turn for all entries that have ever been taken, as long as it returns true. Returns where it
-    // did not.
+    // Calls `visit(i)` for all entries in turn, as long as it returns true. Returns where it did not.
     template <class Visit>
     std::uint32_t go_round(std::uint32_t from, Visit visit) const {
-        const std::uint32_t end = extent_.windows == recovery_extent::all ? table_.count() : table_.used();
+        const std::uint32_t end = entries();
         std::uint32_t i = from < end ? from : 0;
         for (std::uint32_t n = 0; n < end; ++n) {
             if (!visit(i)) return i;
@@ -128,6 +133,7 @@ private:
 
     // Tests the lock of an occupied entry. True: it is held, so its owner is alive.
     bool test(std::uint32_t i, verdict if_dead) {
+        if (notes_.verdicts_end <= i) notes_.verdicts_end = i + 1;
         if (!locks_.try_lock(i)) {
             notes_.verdicts[i] = verdict::alive;
             note_alive(table_[i]);

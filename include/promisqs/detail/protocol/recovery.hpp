@@ -90,14 +90,14 @@ private:
 
     template <class Act>
     void for_each_dead(Act act) const {
-        for (std::uint32_t i = 0; i < table_.count(); ++i) {
+        for (std::uint32_t i = 0; i < notes_.verdicts_end; ++i) {
             const verdict found = notes_.verdicts[i];
             if (found == verdict::dead || found == verdict::postponed) act(i);
         }
     }
 
     void remove_dead() {
-        for (std::uint32_t i = 0; i < table_.count(); ++i) {
+        for (std::uint32_t i = 0; i < notes_.verdicts_end; ++i) {
             if (notes_.verdicts[i] == verdict::postponed) ++report_.postponed;
             if (notes_.verdicts[i] != verdict::dead) continue;
             ++report_.participants_removed;
@@ -225,7 +225,8 @@ private:
 
     // Looks through the intents of all others, and keeps what a living participant may own.
     void look_at_intents() {
-        for (std::uint32_t i = 0; i < table_.count(); ++i) {
+        const std::uint32_t end = liveness_.entries();
+        for (std::uint32_t i = 0; i < end; ++i) {
             if (!liveness_.counts(i) || is_dead(i)) continue;
             const place_range pushes = in_window(covered_pushes(i));
             const place_range pops = in_window(covered_pops(i));

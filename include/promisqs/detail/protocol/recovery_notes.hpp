@@ -61,6 +61,7 @@ struct recovery_notes {
     }
 
     std::span<verdict> verdicts;
+    std::uint32_t verdicts_end = 0;  // from here on, all are `unknown`
     std::span<std::uint8_t> states;  // of `pops`: what the stamp said
     slot_set announced;              // by the dead
     slot_set pushes;                 // claimed and not published
