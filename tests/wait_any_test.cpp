@@ -13,6 +13,7 @@
 #include <promisqs/wait_any.hpp>
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <deque>
@@ -140,6 +141,67 @@ TEST_CASE("a thread that waits for several queues finds the message behind a pro
 
     CHECK(ready == which(1));
     CHECK(b.pop() == 2U);
+}
+
+TEST_CASE("a thread that waits for several queues finds what a dead one left, however busy the others are") {
+    const scoped_name first("any-busy-1"), second("any-busy-2");
+    auto busy = queue::create(first, 2);
+    auto b = queue::create(second, 2);
+    const bool producer_dies = GENERATE(false, true);
+    if (!producer_dies) REQUIRE(b.push(2));
+    busy_process victim([&](auto stay) {
+        if (producer_dies) static_cast<void>(b.push_with([&](std::uint64_t&) { stay(); }));
+        if (!producer_dies) b.pop_with([&](const std::uint64_t&) { stay(); });
+    });
+    if (producer_dies) REQUIRE(b.push(2));
+    std::atomic<bool> found = false;
+    std::jthread traffic([&] {
+        auto mine = queue::open(first);
+        while (!found) static_cast<void>(mine.push_wait_for(1, 1ms));
+    });
+    const auto ready = [&] {  // takes what is in the busy one
+        const which one = wait_any(busy, b);
+        if (one == which(0)) static_cast<void>(busy.pop());
+        return one;
+    };
+    for (int i = 0; i < 100; ++i) CHECK(ready() == which(0));
+
+    victim.kill();
+    while (ready() != which(1)) {}
+    found = true;
+
+    CHECK(b.pop() == 2U);
+}
+
+TEST_CASE("a closed queue is ready once a pop would say closed, and a look says so no sooner") {
+    const scoped_name name("any-closed");
+    auto q = queue::create(name, 2, {.single_producer = GENERATE(false, true)});
+    REQUIRE(q.push(1));
+    busy_process consumer([&](auto stay) { q.pop_with([&](const std::uint64_t&) { stay(); }); });
+    q.close();
+    std::uint64_t out = 0;
+    CHECK(wait_any(q, 1ms) == std::nullopt);
+    CHECK(q.try_pop(out) == status::empty);
+    CHECK(q.try_peek(out) == status::empty);
+    CHECK(q.peek() == std::nullopt);
+    which ready;
+    std::thread waiting([&] { ready = wait_any(q); });
+    await_sleeper(q, promisqs::detail::role::producer);  // there, it is woken by a release
+
+    SECTION("the message is taken") {
+        CHECK(consumer.finish() == 0);
+        waiting.join();
+    }
+    SECTION("the message comes back") {
+        consumer.kill();
+        waiting.join();
+        CHECK(q.try_peek(out) == status::ok);
+        CHECK(q.pop() == 1U);
+    }
+    CHECK(ready == which(0));
+    CHECK(q.try_peek(out) == status::closed);
+    CHECK(q.try_pop(out) == status::closed);
+    CHECK(wait_any(q) == which(0));
 }
 
 TEST_CASE("as many queues as there are at run time can be waited for, up to what the system can") {

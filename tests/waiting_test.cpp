@@ -291,6 +291,194 @@ TEST_CASE("a consumer that waits in any stage gets past a producer that dies in 
     CHECK(got == 2U);
 }
 
+TEST_CASE("a consumer that waits at a closed queue gets the message of a consumer that dies, and then the end") {
+    const scoped_name name("wait-death-closed");
+    auto q = queue::create(name, 2, {.single_producer = GENERATE(false, true)});
+    q.set_wait_policy(any_stage());
+    REQUIRE(q.push(9));
+    auto victim = consumer_inside(q);
+    q.close();
+    std::optional<std::uint64_t> got;
+    std::optional<std::uint64_t> more;
+    std::thread waiting([&] { got = q.pop_wait(), more = q.pop_wait(); });
+    await_participants(q, 3);
+
+    SECTION("it dies") {
+        victim.kill();
+        waiting.join();
+        CHECK(got == 9U);
+        CHECK(more == std::nullopt);
+    }
+    SECTION("it has taken it") {
+        CHECK(victim.finish() == 0);
+        waiting.join();
+        CHECK(got == std::nullopt);
+    }
+}
+
+TEST_CASE("a producer that waits is told that the queue is closed, whoever has died in it") {
+    const scoped_name name("wait-death-closed-push");
+    auto q = queue::create(name, 1);
+    q.set_wait_policy(any_stage());
+    REQUIRE(q.push(9));
+    auto victim = consumer_inside(q);
+    status answer{};
+    std::thread waiting([&] { answer = q.push_wait(1); });
+    await_participants(q, 3);
+    victim.kill();
+
+    q.close();
+    waiting.join();
+
+    CHECK(answer == status::closed);
+    CHECK(q.pop_wait() == 9U);
+    CHECK(q.pop_wait() == std::nullopt);
+}
+
+TEST_CASE("a consumer that other messages wake again and again gets the one of a consumer that died") {
+    const scoped_name name("wait-traffic");
+    auto q = queue::create(name, 1 << 16);  // others pass by the place that a live consumer holds
+    q.set_wait_policy(any_stage());
+    REQUIRE(q.push(9));
+    auto victim = consumer_inside(q);
+    std::atomic<bool> found = false;
+    std::atomic<std::uint64_t> popped = 0;
+    std::jthread traffic([&] {
+        auto mine = queue::open(name);
+        for (std::uint64_t i = 0; !found; ++i) {
+            if (!mine.push(1000 + i)) break;
+            while (popped == i && !found) std::this_thread::yield();  // most of the time, nothing else is ready
+        }
+    });
+    while (popped < 100) {
+        if (q.pop_wait() != 9U) ++popped;
+    }
+
+    victim.kill();
+    while (q.pop_wait() != 9U) ++popped;
+    found = true;
+
+    traffic.join();
+    CHECK(q.stats().redelivered == 1);
+}
+
+namespace {
+
+/// Sends a thread a signal every millisecond, as a profiler does, as long as it lives.
+class interruptions {
+public:
+    explicit interruptions(std::jthread& whom) {
+        struct ::sigaction ignore {};
+        ignore.sa_handler = [](int) {};
+        ::sigaction(SIGUSR1, &ignore, &before_);  // without SA_RESTART
+        sender_ = std::jthread([target = whom.native_handle()](const std::stop_token& stop) {
+            while (!stop.stop_requested()) {
+                ::pthread_kill(target, SIGUSR1);
+                std::this_thread::sleep_for(1ms);
+            }
+        });
+    }
+    interruptions(const interruptions&) = delete;
+    interruptions& operator=(const interruptions&) = delete;
+    ~interruptions() {
+        sender_.request_stop();
+        sender_.join();
+        ::sigaction(SIGUSR1, &before_, nullptr);
+    }
+
+private:
+    struct ::sigaction before_ {};
+    std::jthread sender_;
+};
+
+}  // namespace
+
+TEST_CASE("a wait that signals interrupt again and again finds what the dead have left") {
+    const scoped_name name("wait-interrupted");
+    auto q = queue::create(name, 2, {.max_deaths = 1});
+    q.set_wait_policy(any_stage());
+    std::atomic<bool> over = false;
+    const auto interrupted = [&](auto call, auto death) {
+        std::atomic<bool> done = false;
+        std::jthread waiting([&] {
+            call();
+            done = true;
+            while (!over) std::this_thread::yield();  // signals may still come
+        });
+        {
+            const interruptions all(waiting);
+            await_participants(q, 2);
+            death();
+            while (!done) std::this_thread::yield();
+        }
+        over = true;
+    };
+
+    SECTION("a message behind a dead producer") {
+        busy_process victim([&](auto stay) { static_cast<void>(q.push_with([&](std::uint64_t&) { stay(); })); });
+        REQUIRE(q.push(2));
+        interrupted([&] { CHECK(q.pop_wait() == 2U); }, [&] { victim.kill(); });
+    }
+    SECTION("the place of a poison message") {
+        REQUIRE(q.push(1));
+        REQUIRE(q.push(2));
+        auto victim = consumer_inside(q);
+        interrupted([&] { CHECK(q.push_wait(3) == status::ok); }, [&] { victim.kill(); });
+    }
+}
+
+TEST_CASE("a zero limit finds what is there: behind a tombstone, and what came back") {
+    const scoped_name name("wait-zero-finds");
+    auto q = queue::create(name, 4);
+    const bool tombstone = GENERATE(false, true);
+    if (tombstone) {
+        const auto refuse = [](std::uint64_t&) { throw promisqs_test::refusal("no"); };
+        CHECK_THROWS_AS(static_cast<void>(q.push_with(refuse)), promisqs_test::refusal);
+        REQUIRE(q.push(5));
+    } else {
+        REQUIRE(q.push(5));
+        const auto refuse = [](const std::uint64_t&) { throw promisqs_test::refusal("no"); };
+        CHECK_THROWS_AS(q.pop_with(refuse), promisqs_test::refusal);
+    }
+    std::uint64_t out = 0;
+
+    SECTION("pop_wait_for") { CHECK(q.pop_wait_for(out, 0s) == status::ok); }
+    SECTION("pop_wait_until") {
+        CHECK(q.pop_wait_until(out, std::chrono::steady_clock::time_point::min()) == status::ok);
+    }
+    SECTION("pop_wait_with_for") {
+        CHECK(q.pop_wait_with_for([&](const std::uint64_t& slot) { out = slot; }, 0s) == status::ok);
+    }
+    SECTION("pop_some_wait_for") {
+        std::vector<std::uint64_t> room(3);
+        CHECK(q.pop_some_wait_for(room, 0s) == 1);
+        out = room.front();
+    }
+    CHECK(out == 5);
+}
+
+TEST_CASE("a zero limit finds room behind a tombstone") {
+    const scoped_name name("wait-zero-room");
+    auto q = queue::create(name, 2);
+    const auto refuse = [](std::uint64_t&) { throw promisqs_test::refusal("no"); };
+    CHECK_THROWS_AS(static_cast<void>(q.push_with(refuse)), promisqs_test::refusal);
+    CHECK_THROWS_AS(static_cast<void>(q.push_with(refuse)), promisqs_test::refusal);
+    const std::vector<std::uint64_t> two{1, 2};
+
+    SECTION("push_wait_for") {
+        CHECK(q.push_wait_for(1, 0s) == status::ok);
+        CHECK(q.push_wait_for(2, 0s) == status::ok);
+    }
+    SECTION("push_some_wait_for") {  // for one, at least
+        const auto done = q.push_some_wait_for(two, 0s);
+        CHECK(done >= 1);
+        if (done == 1) CHECK(q.push_some_wait_for(std::vector<std::uint64_t>{2}, 0s) == 1);
+    }
+    SECTION("push_all_wait_for") { CHECK(q.push_all_wait_for(two, 0s) == status::ok); }
+    CHECK(q.pop() == 1U);
+    CHECK(q.pop() == 2U);
+}
+
 TEST_CASE("a consumer that asks again and again, with no time to wait, gets the message of one that died") {
     const scoped_name name("wait-asks");
     auto q = queue::create(name, 2);
