@@ -7,14 +7,23 @@
 #include "support/expect_error.hpp"
 #include "support/names.hpp"
 #include "support/process.hpp"
+#include "support/raw_object.hpp"
+#include "support/sleepers.hpp"
 
 #include <promisqs/queue.hpp>
+#include <promisqs/ready_event.hpp>
+#include <promisqs/wait_any.hpp>
+
+#include <poll.h>
 
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <numeric>
+#include <optional>
 #include <span>
 #include <thread>
 #include <vector>
@@ -219,4 +228,108 @@ TEST_CASE("a batch pops up to a message that is not finished, and one that came 
     CHECK(popped(q, 6) == from(7, 1));
     CHECK(popped(q, 6) == from(6, 1));
     promisqs_test::has_full_capacity(q);
+}
+
+namespace {
+
+// A queue of 8 with tombstones where the next message is to come out.
+queue with_tombstones(const scoped_name& name, int tombstones, bool single_consumer) {
+    auto q = queue::create(name, 8, {.single_consumer = single_consumer});
+    const auto refuse = [](std::uint64_t&) { throw promisqs_test::refusal("no"); };
+    for (int i = 0; i < tombstones; ++i) {
+        CHECK_THROWS_AS(static_cast<void>(q.push_with(refuse)), promisqs_test::refusal);
+    }
+    return q;
+}
+
+std::uint64_t pushed_one_by_one(queue& q) {
+    std::uint64_t count = 0;
+    while (count < 10 && q.push(count)) ++count;
+    return count;
+}
+
+}  // namespace
+
+TEST_CASE("push_all has room where as many single pushes have, also behind tombstones") {
+    const scoped_name first("all-tombstones-1"), second("all-tombstones-2");
+    const int tombstones = GENERATE(1, 2, 8);
+    const bool single_consumer = GENERATE(false, true);
+    CAPTURE(tombstones, single_consumer);
+    auto singles = with_tombstones(first, tombstones, single_consumer);
+    auto q = with_tombstones(second, tombstones, single_consumer);
+    const std::uint64_t room = pushed_one_by_one(singles);
+
+    if (room < 8) CHECK_FALSE(q.push_all(from(1, room + 1)));
+    CHECK(q.push_all(from(1, room)));
+    CHECK(popped(q, 9) == from(1, room));
+    CHECK(q.push_all(from(1, 8)));
+}
+
+TEST_CASE("push_all_wait has room behind tombstones while the single consumer only waits") {
+    const scoped_name name("all-waits");
+    auto q = with_tombstones(name, GENERATE(1, 8), true);
+    const bool sleeps = GENERATE(false, true);
+    std::jthread consumer([&] {
+        auto mine = queue::open(name);
+        if (sleeps) mine.set_wait_policy(promisqs_test::at_once_asleep);
+        for (std::uint64_t next = 1; next <= 8;) {
+            CHECK(promisqs::wait_any(mine) == std::optional<std::size_t>(0));
+            if (const auto message = mine.pop()) CHECK(*message == next++);  // none: it made way
+        }
+    });
+    CHECK(q.push_all_wait(from(1, 8)) == status::ok);
+}
+
+TEST_CASE("push_all_wait has room behind tombstones while the single consumer is asked by an event") {
+    const scoped_name name("all-event");
+    auto q = with_tombstones(name, GENERATE(1, 8), true);
+    auto mine = queue::open(name);
+    promisqs::ready_event event(mine);
+    std::jthread producer([&] { CHECK(q.push_all_wait(from(1, 8)) == status::ok); });
+    for (std::uint64_t next = 1; next <= 8;) {
+        ::pollfd one{event.descriptor(), POLLIN, 0};
+        REQUIRE(::poll(&one, 1, -1) == 1);
+        for (std::uint64_t out = 0; mine.try_pop(out) == status::ok; ++next) CHECK(out == next);
+        event.rearm();
+    }
+}
+
+TEST_CASE("push_all finds a foreign stamp corrupt where single pushes do") {
+    const scoped_name first("all-foreign-1"), second("all-foreign-2");
+    const std::uint64_t foreign = GENERATE(std::uint64_t{0x1234'5678'1234'5678}, std::uint64_t{1}, std::uint64_t{77});
+    const std::uint64_t where = GENERATE(0U, 3U, 4U);
+    CAPTURE(foreign, where);
+    const auto plant = [&](const scoped_name& name) {
+        auto q = queue::create(name, 8);
+        namespace layout = promisqs::detail::layout;
+        const promisqs_test::raw_object raw(name.path());
+        std::uint64_t slots = 0;
+        const auto bytes = raw.read();
+        std::memcpy(&slots, bytes.data() + offsetof(layout::header, fields.slots_offset), sizeof slots);
+        raw.write(slots + where * layout::slot_stride(sizeof(std::uint64_t), alignof(std::uint64_t)), foreign);
+        return q;
+    };
+    const auto push_one_by_one = [&](queue& q) {
+        std::uint64_t count = 0;
+        while (count < 5 && q.push(count)) ++count;
+        return count == 5;
+    };
+    auto singles = plant(first);
+    auto q = plant(second);
+    bool answer = false;
+    bool corrupt = false;
+    try {
+        answer = push_one_by_one(singles);
+    } catch (const promisqs::queue_error& error) {
+        corrupt = error.code() == promisqs::errc::corrupt;
+    }
+
+    if (corrupt) {
+        promisqs_test::expect_error(promisqs::errc::corrupt, {second},
+                                    [&] { static_cast<void>(q.push_all(from(1, 5))); });
+        promisqs_test::expect_error(promisqs::errc::corrupt, {second},
+                                    [&] { static_cast<void>(q.push_all_wait(from(1, 5))); });
+    } else {
+        CHECK(q.push_all(from(1, 5)) == answer);
+    }
 }
