@@ -556,12 +556,15 @@ void kill_in_creation(const creation& how) {
     CHECK(complete);
 }
 
-void kill_in_close(std::uint64_t capacity, std::uint64_t filling) {
+// A closing that is killed half-way is completed by whoever comes next: a push, a pop, or a newcomer's pop.
+void kill_in_close(std::uint64_t capacity, std::uint64_t filling, bool single_producer = false) {
     const scoped_name name("kill-close");
+    promisqs::options wanted = few_participants;
+    wanted.single_producer = single_producer;
     std::optional<queue> mine;
     numbers before;
     const auto start = [&] {
-        if (!mine) mine.emplace(queue::create(name, capacity, few_participants));
+        if (!mine) mine.emplace(queue::create(name, capacity, wanted));
         promisqs_test::register_at(*mine);
         auto victim = std::make_unique<stepped_process>([&] {
             auto q = queue::open(name);
@@ -577,20 +580,29 @@ void kill_in_close(std::uint64_t capacity, std::uint64_t filling) {
         expect(mine->is_closed() || !closed, "one instruction earlier, the queue was closed");
         closed = mine->is_closed();
         if (!closed) return expect_intact(name, *mine, before, by);
-        expect(!mine->push(numbered::make(promisqs_test::fresh_number())), "a closed queue took a message");
-        const numbers out = promisqs_test::drain(*mine);
-        expect(out == before, "waiting " + text_of(before) + ", found " + text_of(out));
-        numbered none{};
-        expect(mine->try_pop(none) == status::closed, "a closed queue does not say so when it is drained");
+        const auto refuses = [&] { return !mine->push(numbered::make(promisqs_test::fresh_number())); };
+        if (by == finder::stuck_user) {
+            // The single producer looks for a closing at the end of its push: so that may be the last one.
+            const std::uint64_t last = promisqs_test::fresh_number();
+            if (single_producer && mine->push(numbered::make(last))) before.push_back(last);
+            expect(refuses(), "a closed queue took a message");
+        }
         {
             auto newcomer = queue::open(name);
             expect(newcomer.is_closed(), "a newcomer finds the queue open");
+            auto& popper = by == finder::newcomer ? newcomer : *mine;
+            const numbers out = promisqs_test::drain(popper);
+            expect(out == before, "waiting " + text_of(before) + ", found " + text_of(out));
+            numbered none{};
+            expect(popper.try_pop(none) == status::closed, "a closed queue does not say so when it is drained");
         }
+        expect(refuses(), "a closed queue took a message");
         expect_only_the_living(*mine, 1);
         mine.reset();
     };
     kill_all_over(
-        name, "close", 0, start, [&] { check(finder::recover), closed = false; }, check);
+        name, single_producer ? "close, with a single producer" : "close", 0, start,
+        [&] { check(finder::recover), closed = false; }, check);
     CHECK(closed);
 }
 
@@ -611,6 +623,8 @@ TEST_CASE("killed at every instruction of the closing of a queue for good") {
     kill_in_close(1, 1);
     kill_in_close(3, 2);
     kill_in_close(8, 0);
+    kill_in_close(3, 2, true);
+    kill_in_close(4, 0, true);
 }
 
 TEST_CASE("killed in the opening of a queue") {
