@@ -27,8 +27,9 @@ public:
     /// How many instructions the call has. A victim can be stopped before each, and after the last: at 0 to `size()`.
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
-    void add(std::uint64_t counter, bool system_call) {
+    void add(std::uint64_t counter, bool system_call, bool sleep = false) {
         if (system_call) system_calls_.push_back(size_);
+        if (sleep) last_sleep_ = size_;
         ++size_;
         counters_.push_back(counter);
     }
@@ -87,9 +88,12 @@ public:
 
     [[nodiscard]] std::uint64_t counter(std::size_t i) const { return counters_.at(i); }
     [[nodiscard]] std::size_t system_calls() const noexcept { return system_calls_.size(); }
+    /// The last system call that waits for a word of memory to change (futex). 0: there is none.
+    [[nodiscard]] std::size_t last_sleep() const noexcept { return last_sleep_; }
 
 private:
     std::size_t size_ = 0;
+    std::size_t last_sleep_ = 0;
     std::vector<std::uint64_t> counters_;
     std::vector<std::size_t> system_calls_;
     std::vector<landmark> best_;

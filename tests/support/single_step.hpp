@@ -24,10 +24,12 @@
 #include "catch.hpp"
 #include "process.hpp"
 
+#include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -164,14 +166,22 @@ public:
         return advance(count);
     }
 
+    /// Runs from the beginning of the call to where the traced call had come out of its last sleep, which may be another
+    /// sleep of this one. False: the call was over before.
+    bool run_to_end_of_sleep(const call_trace& trace) {
+        const std::size_t at = trace.last_sleep() + 1;
+        return run_to({trace.counter(at), 1, at});
+    }
+
     /// Carries out the rest of the call, and notes each instruction.
     [[nodiscard]] call_trace record() {
         call_trace result;
         for (;;) {
             const std::uint64_t at = counter_;
             const bool system_call = is_system_call(at);
+            const bool sleep = system_call && is_sleep();
             if (!step()) break;
-            result.add(at, system_call);
+            result.add(at, system_call, sleep);
         }
         result.find_landmarks();
         return result;
@@ -266,6 +276,13 @@ private:
         return (::ptrace(PTRACE_PEEKTEXT, pid_, at, nullptr) & 0xFFFF) == 0x050F;
     }
 
+    [[nodiscard]] bool is_sleep() const {
+        constexpr std::uint64_t futex_waitv = 449;
+        const std::uint64_t number = word_of_user(offsetof(::user, regs.rax));
+        const std::uint64_t operation = word_of_user(offsetof(::user, regs.rsi)) & 0x7F;  // without flags
+        return number == futex_waitv || (number == SYS_futex && operation == FUTEX_WAIT_BITSET);
+    }
+
     void look() { counter_ = word_of_user(offsetof(::user, regs.rip)); }
     [[nodiscard]] std::uint64_t word_of_user(std::size_t offset) const {
         return static_cast<std::uint64_t>(::ptrace(PTRACE_PEEKUSER, pid_, offset, nullptr));
@@ -314,6 +331,7 @@ private:
     }
 #else
     [[nodiscard]] static bool is_system_call(std::uint64_t /*at*/) { return false; }
+    [[nodiscard]] static bool is_sleep() { return false; }
     static bool run_to(const call_trace::landmark& /*mark*/) { return true; }
     static bool return_to_caller() { return true; }
     void look() noexcept {}
