@@ -65,7 +65,8 @@ public:
     void produce() {
         for (std::uint64_t n = book_.number_after(ledger::no_number); n != ledger::no_number;) {
             rest_while(orders_.producers_rest);
-            const std::uint64_t most = std::min<std::uint64_t>(batch, ledger::block - n % ledger::block);
+            const std::uint64_t most =
+                std::min({std::uint64_t{batch}, queue_.capacity(), ledger::block - n % ledger::block});
             const std::uint64_t count = random_() % 4 == 0 ? most : 1;
             for (std::uint64_t i = 0; i < count; ++i) book_.about_to_push(n + i);
             const std::uint64_t done = push(n, count);
