@@ -120,7 +120,7 @@ private:
     void recover_windows() {
         // The positions at which others would be stuck, whosever they are: a claim may have been abandoned without a
         // death, or be made up by something else that writes into the segment.
-        stuck_ = {0, lap_.place_of(behind_tombstones())};
+        stuck_ = {first_occupied(), lap_.place_of(behind_tombstones())};
         std::uint64_t first = lap_.place_of(notes_.next_ticket);
         if (extent_.windows == recovery_extent::all || first >= lap_.size()) first = 0;
         std::uint64_t next = next_announced(first);
@@ -148,6 +148,18 @@ private:
             ticket = space().next(ticket);
         }
         return ticket;
+    }
+
+    // The place of the first slot of a row that is not free for the next lap; the last one of the row if all are.
+    [[nodiscard]] std::uint64_t first_occupied() const {
+        const std::uint64_t end = layout::lesser(extent_.row, lap_.size());
+        for (std::uint64_t place = 0; place + 1 < end; ++place) {
+            const std::uint64_t ticket = lap_.ticket_at(place);
+            // Relaxed: it only says where to look, which is done with [R1].
+            const std::uint64_t stamp = ring_.stamp_of(ticket).load(std::memory_order_relaxed);
+            if (stamp != make_stamp(space().lap_after(ticket), slot_state::free)) return place;
+        }
+        return end - 1;
     }
 
     // The first place, from one on, of a ticket of the dead, or of one at which others would be stuck.

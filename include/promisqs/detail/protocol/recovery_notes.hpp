@@ -12,6 +12,7 @@ namespace promisqs::detail {
 /// How much of a recovery to do at once. Testing a lock is what costs: the kernel goes through all locks of the file.
 struct recovery_extent {
     static constexpr std::uint32_t all = ~std::uint32_t{0};
+    static constexpr std::uint64_t whole_lap = ~std::uint64_t{0};
 
     std::uint32_t claimants;  ///< how many locks to test of participants that seem to have a claim open
     std::uint32_t idle;       ///< of others
@@ -19,13 +20,15 @@ struct recovery_extent {
     std::uint32_t windows;    ///< how many windows of slots to look at
     /// Whether an idle participant counts as alive if another one of its process is.
     bool presumes;
+    /// Behind how many slots in a row, from the tail on, a push may be stuck that needs them all.
+    std::uint64_t row;
 
     /// Everything.
-    static constexpr recovery_extent full() noexcept { return {all, all, all, all, true}; }
+    static constexpr recovery_extent full() noexcept { return {all, all, all, all, true, whole_lap}; }
     /// Everything, without trusting what participants say of their processes.
-    static constexpr recovery_extent strict() noexcept { return {all, all, all, all, false}; }
+    static constexpr recovery_extent strict() noexcept { return {all, all, all, all, false, whole_lap}; }
     /// What a call may do that is not to take long. The next one goes on with the rest.
-    static constexpr recovery_extent piece() noexcept { return {64, 8, 128, 2, true}; }
+    static constexpr recovery_extent piece(std::uint64_t row = 1) noexcept { return {64, 8, 128, 2, true, row}; }
 };
 
 /// What a recovery finds out about a participant.

@@ -59,7 +59,7 @@ private:
     std::array<session*, waiter::most_queues> sessions;
     for (std::size_t i = 0; i < queues.size(); ++i) sessions[i] = &queues[i]->session();
     awaited_message what(queues);
-    waiter loop({sessions.data(), queues.size()}, {.whose = role::consumer, .watches = false, .interrupt = interrupt});
+    waiter loop({sessions.data(), queues.size()}, {.whose = role::consumer, .interrupt = interrupt});
     if (loop.wait(what, policy, deadline) != waiter::ending::settled) return std::nullopt;
     return what.ready();
 }

@@ -183,7 +183,7 @@ template <class Attempt, class Probe>
 awaited_attempt(const queue_base&, Attempt, Probe, bool) -> awaited_attempt<Attempt, Probe>;
 
 template <class Attempt, class Probe>
-outcome queue_base::wait_while_in_progress(role whose, Attempt attempt, Probe probe) const {
+outcome queue_base::wait_while_in_progress(role whose, std::uint64_t row, Attempt attempt, Probe probe) const {
     awaited_attempt what(*this, attempt, probe, true);
     for (;;) {
         const finding found = what.check();
@@ -193,7 +193,7 @@ outcome queue_base::wait_while_in_progress(role whose, Attempt attempt, Probe pr
         if (found == finding::in_progress) break;
     }
     const std::array sessions{session_.get()};
-    waiter loop(sessions, {.whose = whose, .watches = false, .key = &key_});
+    waiter loop(sessions, {.whose = whose, .row = row, .key = &key_});
     static_cast<void>(loop.wait(what, policy_, never));
     return what.result();
 }
@@ -202,12 +202,12 @@ outcome queue_base::wait_while_in_progress(role whose, Attempt attempt, Probe pr
     if (spin_briefly(op)) return true;
     const auto attempt = [&] { return attempt_and_resolve(op); };
     const auto probe = [&] { return op.attempt(op, *this); };
-    return wait_while_in_progress(op.whose, attempt, probe) == outcome::ok;
+    return wait_while_in_progress(op.whose, op.least, attempt, probe) == outcome::ok;
 }
 
 PROMISQS_DEFINITION bool queue_base::peek(void* out) const {
     const auto attempt = [&] { return attempt_to_peek(out); };
-    return wait_while_in_progress(role::consumer, attempt, [] { return false; }) == outcome::ok;
+    return wait_while_in_progress(role::consumer, 1, attempt, [] { return false; }) == outcome::ok;
 }
 
 [[gnu::__noinline__]] PROMISQS_DEFINITION status queue_base::until(const operation& op, std::uint64_t deadline,
@@ -223,7 +223,7 @@ PROMISQS_DEFINITION bool queue_base::peek(void* out) const {
     const auto probe = [&] { return op.attempt(op, *this); };
     awaited_attempt what(*this, attempt, probe, false);
     const std::array sessions{session_.get()};
-    waiter loop(sessions, {op.whose, op.least > 1, &key_, signal.word()});
+    waiter loop(sessions, {op.whose, op.least, &key_, signal.word()});
     switch (loop.wait(what, policy_, deadline)) {
         case waiter::ending::settled: break;
         case waiter::ending::timed_out: return status::timed_out;

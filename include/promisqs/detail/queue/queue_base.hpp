@@ -149,7 +149,7 @@ private:
     outcome check_closed(Attempt attempt) const;
     outcome attempt_to_peek(void* out) const;
     template <class Attempt, class Probe>
-    outcome wait_while_in_progress(role whose, Attempt attempt, Probe probe) const;
+    outcome wait_while_in_progress(role whose, std::uint64_t row, Attempt attempt, Probe probe) const;
 
     std::shared_ptr<detail::session> session_;
     entry_key key_;

@@ -125,10 +125,11 @@ public:
     /// \param wanted  how soon the next look is to be, in nanoseconds
     /// \param now     by a steady clock, which may be a little behind
     /// \param keeps   whether the caller sleeps until then, and then looks again
+    /// \param row     how many slots in a row it waits for
     look recover_if_due(const layout::participant* self, role whose, std::uint64_t wanted, std::uint64_t now,
-                        bool keeps) {
+                        bool keeps, std::uint64_t row = 1) {
         const look result{.promise = schedule(whose).promise(wanted, now, keeps)};
-        return result.promise == 0 ? result : recover_as_promised(self, result);
+        return result.promise == 0 ? result : recover_as_promised(self, row, result);
     }
 
     /// Calls `act()` while no recovery is in progress anywhere; waits for one to end. False: the system refused the
@@ -223,10 +224,10 @@ private:
         dropped_.deliver();
         return error;
     }
-    look recover_as_promised(const layout::participant* self, look result) {
+    look recover_as_promised(const layout::participant* self, std::uint64_t row, look result) {
         note_stalls(object().counters(), ring_);
         recovery_report report;
-        static_cast<void>(try_recover(self, recovery_extent::piece(), report));
+        static_cast<void>(try_recover(self, recovery_extent::piece(row), report));
         result.redelivers = report.messages_to_redeliver != 0;
         return result;
     }

@@ -58,7 +58,8 @@ public:
     /// Who waits, and for what.
     struct terms {
         role whose;
-        bool watches;                                     ///< may sleep again though it has found something
+        /// How many slots in a row it needs. If it needs several, it may find some, and sleep again.
+        std::uint64_t row = 1;
         const entry_key* key = nullptr;                   ///< how to find its entry, if there is one queue
         std::atomic<std::uint32_t>* interrupt = nullptr;  ///< ends the wait when it is not 0; woken by `os::wake`
     };
@@ -78,6 +79,8 @@ public:
         using stage = wait_clock::stage;
         wait_clock clock(policy);
         unsigned contended = 0;
+        // Whoever waits has found nothing before. It may never find nothing again, where messages come just in time.
+        recover_if_due(finding::nothing, os::coarse_steady_clock());
         for (stage at = clock.first(deadline != 0);;) {
             if (at == stage::yield) os::yield();
             if (at != stage::sleep && clock.probe([&] { return what.probe(); })) return ending::settled;
@@ -143,7 +146,7 @@ private:
             if (i == places_used_) places_[places_used_++] = {terms_.whose, false, 0};
             session& one = *sessions_[i];
             const role word = word_in(one);
-            const auto looked = one.recover_if_due(self, word, wanted_in(one, word, now), now, true);
+            const auto looked = one.recover_if_due(self, word, wanted_in(one, word, now), now, true, terms_.row);
             if (looked.promise == 0) continue;
             keep(one, places_[i], word, looked.promise);
             if (found == finding::nothing) one.schedule(word).rest(one.ring().activity());
@@ -181,7 +184,7 @@ private:
             if (here.word != which) keep(one, here, which, 0);
             here.announced = true;
             wait_word word = one.wait_word_of(which);
-            const bool watches = terms_.watches || which != terms_.whose;
+            const bool watches = terms_.row > 1 || which != terms_.whose;
             words[count++] = os::watched_word::of(word.futex(), word.announce(watches));
             may_be_missed = may_be_missed || one.ring().roles().is_single(opposite(which));
         }
