@@ -333,3 +333,18 @@ TEST_CASE("push_all finds a foreign stamp corrupt where single pushes do") {
         CHECK(q.push_all(from(1, 5)) == answer);
     }
 }
+
+TEST_CASE("push_all recovers a message that nobody holds, in a slot that it needs, as single pushes do") {
+    const scoped_name name("all-nobodys");
+    auto q = queue::create(name, 8);
+    namespace layout = promisqs::detail::layout;
+    const promisqs_test::raw_object raw(name.path());
+    std::uint64_t slots = 0;
+    const auto bytes = raw.read();
+    std::memcpy(&slots, bytes.data() + offsetof(layout::header, fields.slots_offset), sizeof slots);
+    const std::uint64_t stride = layout::slot_stride(sizeof(std::uint64_t), alignof(std::uint64_t));
+    raw.write(slots + 3 * stride, ~std::uint64_t{0});  // taken by a consumer, after as many deaths as can be counted
+
+    CHECK(q.push_all(from(1, 5)));  // it was dropped
+    CHECK(q.stats().dropped == 1);
+}
