@@ -181,9 +181,10 @@ inline constexpr std::uint32_t watching = 8;  // one may leave what it is woken 
 inline constexpr std::uint32_t epoch = 16;
 
 // The low bits of `look_due`.
-inline constexpr std::uint64_t vacant = 1;    // nobody sleeps until then in order to look
-inline constexpr std::uint64_t deputy = 2;    // one that wakes up soon after, in case the keeper dies
-inline constexpr std::uint64_t deputies = 6;  // how many of them
+inline constexpr std::uint64_t vacant = 1;     // nobody sleeps until then in order to look
+inline constexpr std::uint64_t deputy = 2;     // one that wakes up soon after, in case the keeper dies
+inline constexpr std::uint64_t deputies = 30;  // how many of them
+inline constexpr std::uint64_t most_deputies = 8;
 
 /// An intent that announces nothing. No ticket has this value, because no index reaches the index mask.
 inline constexpr std::uint64_t no_ticket = ~std::uint64_t{0};

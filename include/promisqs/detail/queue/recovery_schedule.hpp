@@ -7,8 +7,8 @@
 //
 // The participant that has made the promise is the keeper. It sleeps until then, and no longer. So it also finds what a
 // killed waker has left, and wakes the next. A keeper that leaves its wait marks the promise as vacant, and the next
-// participant that goes to sleep takes it over. Two deputies sleep for a tenth of a second, in case the keeper dies.
-// All others sleep for a second.
+// participant that goes to sleep takes it over. Eight deputies sleep for a tenth of a second, in case the keeper dies,
+// or all who wait are at work but for some of them. All others sleep for a second.
 //
 // Another process may write anything there, or may keep its promise badly. So no participant believes a promise that
 // lies in the past or too far ahead; every process looks on its own once a second; and no sleep is longer than that.
@@ -103,7 +103,7 @@ public:
             return is_ahead(not_before, now) ? not_before : now;
         }
         bool is_deputy = false;
-        while (!is_deputy && (due & layout::deputies) < 2 * layout::deputy) {
+        while (!is_deputy && (due & layout::deputies) < layout::most_deputies * layout::deputy) {
             is_deputy = due_.compare_exchange_weak(due, due + layout::deputy, std::memory_order_relaxed);
         }
         // Timers of all processes that expire together cost a quarter of those that do not.
