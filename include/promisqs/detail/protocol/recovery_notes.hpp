@@ -3,6 +3,7 @@
 
 #include <promisqs/detail/protocol/slot_set.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -55,6 +56,7 @@ struct recovery_notes {
     recovery_notes(std::span<verdict> participants, std::span<std::uint8_t> slots,
                    std::span<std::uint64_t> words) noexcept
         : verdicts(participants), states(slots) {
+        std::fill(verdicts.begin(), verdicts.end(), verdict::unknown);
         const std::size_t each = slot_set::words_for(states.size());
         std::size_t next = 0;
         for (slot_set* one : {&announced, &pushes, &pops, &owned_pushes, &owned_pops}) {
