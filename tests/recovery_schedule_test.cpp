@@ -46,7 +46,7 @@ TEST_CASE("of all that wait, one looks, and another when that one has left or di
     CHECK(another.take_over(4 * millisecond, now + millisecond) == 0);  // it is kept
 
     SECTION("it leaves") {
-        one.leave(promise);
+        one.leave(promise, 0);
         CHECK(another.take_over(4 * millisecond, now + millisecond) != 0);
     }
     SECTION("it does not come") { CHECK(another.promise(4 * millisecond, now + 5 * millisecond, true) != 0); }

@@ -370,7 +370,8 @@ public:
     explicit interruptions(std::jthread& whom) {
         struct ::sigaction ignore {};
         ignore.sa_handler = [](int) {};
-        ::sigaction(SIGUSR1, &ignore, &before_);  // without SA_RESTART
+        // Without SA_RESTART. For good: a signal may come when the last one has been sent.
+        ::sigaction(SIGUSR1, &ignore, nullptr);
         sender_ = std::jthread([target = whom.native_handle()](const std::stop_token& stop) {
             while (!stop.stop_requested()) {
                 ::pthread_kill(target, SIGUSR1);
@@ -383,11 +384,9 @@ public:
     ~interruptions() {
         sender_.request_stop();
         sender_.join();
-        ::sigaction(SIGUSR1, &before_, nullptr);
     }
 
 private:
-    struct ::sigaction before_ {};
     std::jthread sender_;
 };
 

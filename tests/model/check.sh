@@ -134,7 +134,9 @@ finds -DCLOSED -DMUTANT_HANDS_BACK_ON_ONE_WORD -DHANDED_BACK=1
 model=$(dirname "$model")/keeping.pml
 holds
 holds -DDEATHS=1
+holds -DDEATHS=1 -DDEPUTIES=0
 finds -DMUTANT_LEAVES_NO_VACANCY
+finds -DMUTANT_DEPUTIES_STAY_COUNTED -DDEATHS=1
 
 if [ "$failures" -ne 0 ]; then
     echo "$failures failed"

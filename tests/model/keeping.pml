@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Who looks for the dead, and when, by recovery_schedule.hpp: one of those who sleep on a word, the keeper, has
-// promised to look at `look_due`. The others rely on that, and wake up by themselves at multiples of a longer interval.
-// A keeper that leaves marks its promise as vacant, so the next one who is about to sleep keeps it. Participants come,
-// leave and die at any time. Time passes only while all sleep.
+// promised to look at `look_due`. The others rely on that. Some of them, the deputies, wake up by themselves at multiples
+// of a longer interval, and the rest at multiples of a much longer one. A keeper that leaves marks its promise as vacant,
+// so the next one who is about to sleep keeps it. Participants come, leave and die at any time. Time passes only while
+// all sleep.
 //
-// While somebody waits, there must be a look within `ALIGNED + WANTED`, whoever dies. And unless one has died, nobody
-// who goes to sleep may rely on a keeper that has left. All want a look equally soon here.
+// While somebody waits, there must be a look within `ALIGNED + WANTED`, whoever dies, as long as there are deputies
+// enough for all who wait; otherwise within `LONG + WANTED`. And unless one has died, nobody who goes to sleep may rely
+// on a keeper that has left. All want a look equally soon here.
 
 #ifndef PARTICIPANTS
 #define PARTICIPANTS 2
@@ -15,7 +17,16 @@
 #define DEATHS 0
 #endif
 #define WANTED 2     // a participant wants a look within this time
-#define ALIGNED 3    // those who do not keep wake up at multiples of this
+#define ALIGNED 3    // deputies wake up at multiples of this
+#define LONG 6       // and the rest at multiples of this
+#ifndef DEPUTIES
+#define DEPUTIES 2   // at most
+#endif
+#if DEPUTIES + 1 < PARTICIPANTS
+#define LONGEST (LONG + WANTED)
+#else
+#define LONGEST (ALIGNED + WANTED)
+#endif
 #ifndef END
 #define END 12       // of the time that is looked at
 #endif
@@ -24,6 +35,7 @@
 byte now = 1;
 byte look_due = 0;
 bool vacant = true;
+byte deputies = 0;            // how many have come since the promise was made
 byte keeper = nobody;         // whose promise it is; nobody may look at this, but the assertions
 byte waits = 0;               // how many wait
 byte last_look = 0;           // or when nobody waited, if that was later
@@ -35,6 +47,7 @@ proctype participant(byte self) {
     byte due;
     bool was_vacant;
     byte promised = 0;   // what this one keeps; 0: nothing
+    byte deputy = 0;     // the promise in whose stead it would look; 0: none
     bool dies;
 come:
     if
@@ -57,7 +70,16 @@ again:
             :: was_vacant -> goto keep
             :: else ->
                 assert(deaths > 0 || keeper != nobody);
-                wakes_at[self] = (now / ALIGNED + 1) * ALIGNED; promised = 0; goto sleep
+                promised = 0;
+                if
+                :: deputy != due && deputies < DEPUTIES -> deputies++; deputy = due
+                :: else -> skip
+                fi;
+                if
+                :: deputy == due -> wakes_at[self] = (now / ALIGNED + 1) * ALIGNED
+                :: else -> wakes_at[self] = (now / LONG + 1) * LONG
+                fi;
+                goto sleep
             fi
         :: else -> goto look
         fi
@@ -74,7 +96,7 @@ look:
     atomic {
         if
         :: look_due == due && vacant == was_vacant ->
-            look_due = now + WANTED; vacant = false; keeper = self; promised = now + WANTED;
+            look_due = now + WANTED; vacant = false; deputies = 0; keeper = self; promised = now + WANTED;
             last_look = now
         :: else -> skip
         fi;
@@ -110,10 +132,17 @@ leave:
         :: else -> skip
         fi;
 #endif
+#ifndef MUTANT_DEPUTIES_STAY_COUNTED
+        if
+        :: deputy != 0 && look_due == deputy && deputies > 0 -> deputies--
+        :: else -> skip
+        fi;
+#endif
         if :: keeper == self -> keeper = nobody :: else -> skip fi;
         waits--
     };
     promised = 0;
+    deputy = 0;
     goto come;
 gone:
     skip
@@ -139,7 +168,7 @@ init {
             :: else -> skip
             fi;
             now++;
-            assert(now - last_look <= ALIGNED + WANTED)
+            assert(now - last_look <= LONGEST)
         }
     od
 }

@@ -77,11 +77,16 @@ public:
         if (!due_.compare_exchange_strong(due, due & ~layout::vacant, std::memory_order_relaxed)) return 0;
         return due & ~flags;
     }
-    /// The keeper leaves.
-    void leave(std::uint64_t promise) noexcept {
+    /// The keeper, or a deputy, leaves.
+    ///
+    /// \param mine    the promise that the caller keeps, or 0
+    /// \param deputy  the promise in whose stead it would look, or 0
+    void leave(std::uint64_t mine, std::uint64_t deputy) noexcept {
         std::uint64_t due = due_.load(std::memory_order_relaxed);
-        while ((due & ~flags) == promise &&
+        while (mine != 0 && (due & ~flags) == mine &&
                !due_.compare_exchange_weak(due, due | layout::vacant, std::memory_order_relaxed)) {}
+        while (deputy != 0 && (due & ~flags) == deputy && (due & layout::deputies) != 0 &&
+               !due_.compare_exchange_weak(due, due - layout::deputy, std::memory_order_relaxed)) {}
     }
 
     /// Notes how long a look took that is over: looks must not take much of a process's time.
@@ -93,8 +98,10 @@ public:
 
     /// Until when to sleep.
     ///
-    /// \param mine  the promise that the caller keeps, or 0
-    [[nodiscard]] std::uint64_t sleep_until(std::uint64_t mine, std::uint64_t wanted, std::uint64_t now) noexcept {
+    /// \param mine    the promise that the caller keeps, or 0
+    /// \param deputy  the promise in whose stead it would look, or 0; is set here
+    [[nodiscard]] std::uint64_t sleep_until(std::uint64_t mine, std::uint64_t& deputy, std::uint64_t wanted,
+                                            std::uint64_t now) noexcept {
         std::uint64_t due = due_.load(std::memory_order_relaxed);
         if (mine != 0 && (due & ~flags) == mine) return mine;
         // Nobody looks soon enough, and this process must not look yet.
@@ -102,12 +109,11 @@ public:
             const std::uint64_t not_before = not_before_.load(std::memory_order_relaxed);
             return is_ahead(not_before, now) ? not_before : now;
         }
-        bool is_deputy = false;
-        while (!is_deputy && (due & layout::deputies) < layout::most_deputies * layout::deputy) {
-            is_deputy = due_.compare_exchange_weak(due, due + layout::deputy, std::memory_order_relaxed);
+        while (deputy != (due & ~flags) && (due & layout::deputies) < layout::most_deputies * layout::deputy) {
+            if (due_.compare_exchange_weak(due, due + layout::deputy, std::memory_order_relaxed)) deputy = due & ~flags;
         }
         // Timers of all processes that expire together cost a quarter of those that do not.
-        return next_multiple(now, is_deputy ? at_rest : distrust);
+        return next_multiple(now, deputy == (due & ~flags) ? at_rest : distrust);
     }
 
 private:

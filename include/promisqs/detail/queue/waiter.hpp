@@ -107,7 +107,8 @@ private:
     struct place {
         role word;
         bool announced;
-        std::uint64_t promise;
+        std::uint64_t promise;  // to look, which it keeps; 0: none
+        std::uint64_t deputy;   // the promise in whose stead it would look; 0: none
     };
 
     [[nodiscard]] bool is_interrupted() const noexcept {
@@ -143,26 +144,27 @@ private:
         }
         const layout::participant* self = terms_.key != nullptr ? terms_.key->known_in_any_role() : nullptr;
         for (std::size_t i = 0; i < sessions_.size(); ++i) {
-            if (i == places_used_) places_[places_used_++] = {terms_.whose, false, 0};
+            if (i == places_used_) places_[places_used_++] = {terms_.whose, false, 0, 0};
             session& one = *sessions_[i];
             const role word = word_in(one);
             const auto looked = one.recover_if_due(self, word, wanted_in(one, word, now), now, true, terms_.row);
             if (looked.promise == 0) continue;
-            keep(one, places_[i], word, looked.promise);
+            move(one, places_[i], word);
+            places_[i].promise = looked.promise;
             if (found == finding::nothing) one.schedule(word).rest(one.ring().activity());
         }
     }
 
-    static void keep(session& one, place& here, role word, std::uint64_t promise) noexcept {
-        if (here.promise != 0 && here.word != word) one.schedule(here.word).leave(here.promise);
-        here.word = word;
-        here.promise = promise;
+    static void move(session& one, place& here, role word) noexcept {
+        if (here.word == word) return;
+        one.schedule(here.word).leave(here.promise, here.deputy);
+        here = {word, here.announced, 0, 0};
     }
 
     // Marks its promise as vacant, and wakes the next participant of its role, if that one could go on. Of a closed
     // queue whose messages are all claimed, it wakes all consumers: they are to wait on the other word, or to be told.
     void leave(session& one, const place& here) const noexcept {
-        if (here.promise != 0) one.schedule(here.word).leave(here.promise);
+        one.schedule(here.word).leave(here.promise, here.deputy);
         if (!here.announced) return;
         if (terms_.whose == role::consumer && one.ring().is_drained()) {
             one.wake(role::consumer, wait_word::everybody);
@@ -181,7 +183,7 @@ private:
             session& one = *sessions_[i];
             place& here = places_[i];
             const role which = word_in(one);
-            if (here.word != which) keep(one, here, which, 0);
+            move(one, here, which);
             here.announced = true;
             wait_word word = one.wait_word_of(which);
             const bool watches = terms_.row > 1 || which != terms_.whose;
@@ -212,7 +214,7 @@ private:
             recovery_schedule& schedule = sessions_[i]->schedule(places_[i].word);
             const std::uint64_t wanted = wanted_in(*sessions_[i], places_[i].word, now);
             if (const std::uint64_t taken = schedule.take_over(wanted, now)) places_[i].promise = taken;
-            until = layout::lesser(until, schedule.sleep_until(places_[i].promise, wanted, now));
+            until = layout::lesser(until, schedule.sleep_until(places_[i].promise, places_[i].deputy, wanted, now));
         }
         return until;
     }
