@@ -156,7 +156,7 @@ protected:
         const std::uint64_t tail = memory_.tail().load(std::memory_order_seq_cst);
         const std::uint64_t next_push = space_.ticket_of(tail);
         if (next_push == ticket) return space_.closed(tail) ? outcome::closed : outcome::empty;
-        if (ticket_space::before(next_push, ticket)) return outcome::corrupt;
+        if (ticket_space::before(next_push, ticket) || !space_.valid(next_push)) return outcome::corrupt;
         // Claimed. A stamp older than free was then read before the claim. A tail more than a lap away means that the
         // head was.
         const bool too_far = ticket_space::before(space_.next_lap(head), next_push);

@@ -195,6 +195,7 @@ private:
         const bool sure = !may_be_missed || os::heavy_barrier();
         const finding found = what.check();
         if (found == finding::settled || found == finding::contended) return found;
+        if (found == finding::in_progress && stuck_since_ == 0) return finding::contended;  // wants a look sooner
         for (std::size_t i = 0; i < sessions_.size(); ++i) {
             // The last message may have been claimed since: a release does not look at this word.
             if (word_in(*sessions_[i]) != places_[i].word) return finding::contended;
