@@ -37,8 +37,12 @@ int main(int argc, char** argv) try {
     Message order{};
     std::uint64_t received = 0;
     promisqs::status last{};
-    while ((last = orders.pop_wait(order, stop.get_token())) == promisqs::status::ok) ++received;
-    std::cout << promisqs::to_string(last) << " after " << received << " orders\n";  // "stopped" or "closed"
+    // A call that need not wait does not stop.
+    while (!stop.stop_requested() && (last = orders.pop_wait(order, stop.get_token())) == promisqs::status::ok) {
+        ++received;
+    }
+    const auto why = stop.stop_requested() ? "stopped" : promisqs::to_string(last);
+    std::cout << why << " after " << received << " orders\n";
 } catch (const promisqs::queue_error& error) {
     std::cerr << error.what() << '\n';
     return 1;

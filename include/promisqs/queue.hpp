@@ -62,11 +62,10 @@ struct queue_access;
 ///
 /// A thread's first push or pop through a handle, or through copies of it, registers the thread as a participant. That
 /// takes a few microseconds and can throw. If no entry is free, it waits up to 5 s for a recovery in another process,
-/// in `try_` calls, too. After that, a push or pop makes a system call only if it has to wait for a
-/// participant in the middle of an operation on the same position, or has to wake one that sleeps.
+/// in `try_` calls, too. After that, a push or pop that succeeds at once makes a system call only to wake a sleeper.
 ///
 /// Wherever a call takes a `std::stop_token`, it ends the wait at once when a stop is requested, and wakes no other
-/// sleeper.
+/// sleeper. A call that need not wait does its work, also after a stop was requested.
 ///
 /// \tparam T  any trivially copyable type of 1 byte to megabytes
 template <queue_element T>
@@ -188,7 +187,7 @@ public:
     }
 
     /// Takes the oldest message. A message whose consumer died is delivered again once nothing else is ready. A polling
-    /// caller finds it within 20 ms.
+    /// caller finds it about 20 ms after the death.
     ///
     /// \return          the message, or nothing: the queue was empty, or is closed and drained (`is_closed`)
     /// \throws queue_error  as `push`
@@ -259,7 +258,7 @@ public:
     }
 
     /// Takes the oldest message, waiting for one. A message whose consumer died is delivered to a waiting consumer
-    /// within 20 ms; where nothing has moved for a while, within 100 ms.
+    /// about 20 ms after the death; where nothing has moved for a while, up to 100 ms.
     ///
     /// \param stop      may end the wait
     /// \return          the message, or nothing: the queue is closed and drained, or a stop was requested

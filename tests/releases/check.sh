@@ -63,7 +63,7 @@ pinned() {
         -D FETCHCONTENT_SOURCE_DIR_BENCHMARK="$(echo "$sources"/benchmark-*/)" \
         -D FETCHCONTENT_SOURCE_DIR_BOOST="$PWD/tests/consumers/boost_stand_in" -D stand_in_include_dirs=/usr/include
     cmake --build "$build" --target tests/all promisqs_bench promisqs_recovery_bench
-    ctest --test-dir "$build" --parallel 2 --output-on-failure --no-tests=error -E '^bench: promisqs_compare'
+    ctest --test-dir "$build" --parallel 2 --output-on-failure --no-tests=error -E '^bench: promisqs_(compare|numbers)'
 }
 
 case ${1:-} in

@@ -108,6 +108,8 @@ public:
         // [M3] acquire, pairs with [M2]: a process that has started the queue over has written its header before.
         // Relaxed would let the copy below be the old header, and the new queue pass for the one that was found.
         if (object_.header().magic.load(std::memory_order_acquire) != layout::magic) return false;
+        // It may have been started over in a larger file, before its header was read.
+        if (static_cast<std::uint64_t>(os::size_of(object_.file().descriptor())) != size_) return false;
         const auto now = copy_header(object_.header());
         return std::memcmp(&now, &header_, sizeof now) == 0;
     }

@@ -92,6 +92,8 @@ enum class join_mode { create, open, open_or_create };
         case condition::in_work: return std::nullopt;
         case condition::abandoned:
             if (may_create) return take_over(std::move(*found), request);
+            // It may be started over in place: that looked the same.
+            if (!try_seize(*found) || examine(*found) != condition::abandoned) return std::nullopt;
             raise_abandoned(*found);
         case condition::finished: break;
     }

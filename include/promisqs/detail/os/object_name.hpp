@@ -34,23 +34,32 @@ public:
     /// The folder as it is now. All handles that were opened in the same one share a descriptor. Null, with `errno`,
     /// if it can't be opened. The caller holds the process lock.
     [[gnu::__cold__]] static std::shared_ptr<const object_folder> current() {
-        static auto& latest =
-            *new std::weak_ptr<const object_folder>;  // never destroyed: static handles may outlive it
+        static remembered latest;
         struct ::stat now {};
-        auto known = latest.lock();
+        auto known = remembered::is_gone ? nullptr : latest.folder.lock();
         if (known && (::stat(path, &now) != 0 || os::is_file(known->descriptor_, now))) return known;
         auto fresh = std::make_shared<object_folder>(-1);  // first: a descriptor must not be lost for want of memory
         fresh->descriptor_ = os::above_standard(
             static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC)));
         if (fresh->descriptor_ < 0) return nullptr;
         known = std::move(fresh);
-        latest = known;
+        if (!remembered::is_gone) latest.folder = known;
         return known;
     }
 
     [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
 
 private:
+    /// The folder that was opened last. At the program's end, other static objects may outlive it.
+    struct remembered {
+        std::weak_ptr<const object_folder> folder;
+        remembered() = default;
+        remembered(const remembered&) = delete;
+        remembered& operator=(const remembered&) = delete;
+        ~remembered() { is_gone = true; }
+        static inline constinit bool is_gone = false;
+    };
+
     int descriptor_;
 };
 

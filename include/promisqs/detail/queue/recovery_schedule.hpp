@@ -7,11 +7,13 @@
 //
 // The participant that has made the promise is the keeper. It sleeps until then, and no longer. So it also finds what a
 // killed waker has left, and wakes the next. A keeper that leaves its wait marks the promise as vacant, and the next
-// participant that goes to sleep takes it over. Eight deputies sleep for a tenth of a second, in case the keeper dies,
-// or all who wait are at work but for some of them. All others sleep for a second.
+// participant that goes to sleep takes it over. Eight deputies sleep hardly longer, in case the keeper leaves or dies.
+// All others sleep for half a second. A participant after which neither a keeper nor a deputy is left wakes one of
+// them.
 //
 // Another process may write anything there, or may keep its promise badly. So no participant believes a promise that
-// lies in the past or too far ahead; every process looks on its own once a second; and no sleep is longer than that.
+// lies in the past or too far ahead; every process looks on its own once a second; and no sleep is longer than
+// `longest_sleep`.
 
 #include <promisqs/detail/layout.hpp>
 #include <promisqs/detail/os/futex.hpp>
@@ -81,12 +83,18 @@ public:
     ///
     /// \param mine    the promise that the caller keeps, or 0
     /// \param deputy  the promise in whose stead it would look, or 0
-    void leave(std::uint64_t mine, std::uint64_t deputy) noexcept {
+    /// \return        whether neither a keeper nor a deputy is left
+    bool leave(std::uint64_t mine, std::uint64_t deputy) noexcept {
         std::uint64_t due = due_.load(std::memory_order_relaxed);
-        while (mine != 0 && (due & ~flags) == mine &&
-               !due_.compare_exchange_weak(due, due | layout::vacant, std::memory_order_relaxed)) {}
-        while (deputy != 0 && (due & ~flags) == deputy && (due & layout::deputies) != 0 &&
-               !due_.compare_exchange_weak(due, due - layout::deputy, std::memory_order_relaxed)) {}
+        while (mine != 0 && (due & ~flags) == mine) {
+            if (!due_.compare_exchange_weak(due, due | layout::vacant, std::memory_order_relaxed)) continue;
+            return (due & layout::deputies) == 0;
+        }
+        while (deputy != 0 && (due & ~flags) == deputy && (due & layout::deputies) != 0) {
+            if (!due_.compare_exchange_weak(due, due - layout::deputy, std::memory_order_relaxed)) continue;
+            return (due & flags) == (layout::vacant | layout::deputy);
+        }
+        return false;
     }
 
     /// Notes how long a look took that is over: looks must not take much of a process's time.
@@ -113,10 +121,11 @@ public:
             if (due_.compare_exchange_weak(due, due + layout::deputy, std::memory_order_relaxed)) deputy = due & ~flags;
         }
         // Timers of all processes that expire together cost a quarter of those that do not.
-        return next_multiple(now, deputy == (due & ~flags) ? at_rest : distrust);
+        return next_multiple(now, deputy == (due & ~flags) ? layout::greater(wanted, when_idle) : longest_sleep);
     }
 
 private:
+    static constexpr std::uint64_t longest_sleep = 500'000'000;
     static constexpr std::uint64_t distrust = 1'000'000'000;
     static constexpr std::uint64_t flags = layout::vacant | layout::deputies;
 

@@ -157,19 +157,22 @@ private:
 
     static void move(session& one, place& here, role word) noexcept {
         if (here.word == word) return;
-        one.schedule(here.word).leave(here.promise, here.deputy);
+        if (one.schedule(here.word).leave(here.promise, here.deputy)) one.wake(here.word, 1);
         here = {word, here.announced, 0, 0};
     }
 
-    // Marks its promise as vacant, and wakes the next participant of its role, if that one could go on. Of a closed
-    // queue whose messages are all claimed, it wakes all consumers: they are to wait on the other word, or to be told.
+    // Marks its promise as vacant, and wakes the next participant of its role, if that one could go on, or if nobody is
+    // left who looks for the dead. Of a closed queue whose messages are all claimed, it wakes all consumers: they are
+    // to wait on the other word, or to be told.
     void leave(session& one, const place& here) const noexcept {
-        one.schedule(here.word).leave(here.promise, here.deputy);
+        const bool nobody_looks = one.schedule(here.word).leave(here.promise, here.deputy);
         if (!here.announced) return;
         if (terms_.whose == role::consumer && one.ring().is_drained()) {
             one.wake(role::consumer, wait_word::everybody);
         } else if (one.ring().is_ready_for(terms_.whose)) {
             one.wake(terms_.whose, 1);
+        } else if (nobody_looks) {
+            one.wake(here.word, 1);
         }
     }
 
@@ -210,7 +213,7 @@ private:
     // Until when nobody needs this thread's look.
     [[nodiscard]] std::uint64_t sleep_until(bool sure) {
         const std::uint64_t now = os::steady_clock();
-        std::uint64_t until = sure ? never : now + wait_word::short_interval;
+        std::uint64_t until = sure ? os::never : now + wait_word::short_interval;
         for (std::size_t i = 0; i < sessions_.size(); ++i) {
             recovery_schedule& schedule = sessions_[i]->schedule(places_[i].word);
             const std::uint64_t wanted = wanted_in(*sessions_[i], places_[i].word, now);
