@@ -23,7 +23,9 @@ concept complete_type = requires {
 
 /// The bytes of a T are its value: they can be copied to another process. T is neither const nor volatile.
 template <class T>
-concept trivially_copyable = std::is_trivially_copyable_v<T> && std::is_same_v<T, std::remove_cv_t<T>>;
+concept trivially_copyable =
+    std::is_trivially_copyable_v<T>  // no std::string or std::vector: use std::array, with a length
+    && std::is_same_v<T, std::remove_cv_t<T>>;
 
 /// A T can be copied and returned: its copy constructor is not explicit, and it is no C array (use `std::array`).
 template <class T>
