@@ -6,7 +6,7 @@
 //
 // Whenever nothing more can happen (`timeout`), no participant may be asleep that could go on. If a process was killed
 // or stopped, one may: then the interval of one sleeper, the keeper, must be enough, or else the next time at which all
-// sleepers wake up. And that must be over with the next message.
+// sleepers wake up. And that must be over with the next message, but for one death: see kernel_wakes_joiners.
 //
 // The epoch of the wait word is not counted. What matters is whether the word still has the value that a participant
 // has made or found: `holds_value` says so. So nothing is limited, but that the epoch comes round is not modelled.
@@ -97,6 +97,31 @@ inline kernel_wakes() {
     }
 }
 
+// The same for those that have relied on marks which were taken away just now. A waker that is killed before it leaves
+// sleepers whom later wakers do not see, until they wake up by themselves. LATE is about all other deaths.
+inline kernel_wakes_joiners() {
+#if LATE > 0
+    atomic {
+        woken = 0;
+        do
+        WAKE_SLEEPER(0)
+#if CONSUMERS > 1
+        WAKE_SLEEPER(1)
+#endif
+#if CONSUMERS > 2
+        WAKE_SLEEPER(2)
+#endif
+#if CONSUMERS > 3
+        WAKE_SLEEPER(3)
+#endif
+        :: else -> break
+        od
+    }
+#else
+    kernel_wakes()
+#endif
+}
+
 // The word gets a value that only this process knows.
 inline change_epoch() { holds_value = 1 << self }
 
@@ -147,7 +172,7 @@ inline wake_sleepers() {
             };
 #ifndef MUTANT_FORGETS_THOSE_THAT_JOIN
             if
-            :: wanted == everybody -> kernel_wakes()  // those that have relied on the marks
+            :: wanted == everybody -> kernel_wakes_joiners()
             :: else -> skip
             fi;
 #endif
