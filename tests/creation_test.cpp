@@ -413,7 +413,7 @@ TEST_CASE("a queue larger than the limit of its control group is refused, and do
 TEST_CASE("a handle says whether it has created the queue") {
     const scoped_name name("created");
     const auto first = queue::open_or_create(name, 8);
-    const auto copy = first;
+    const auto copy = first;  // NOLINT(performance-unnecessary-copy-initialization): it is what is tested
     CHECK(first.created());
     CHECK(copy.created());
     CHECK_FALSE(queue::open_or_create(name, 8).created());

@@ -474,6 +474,7 @@ public:
         }
         // As far as there is room for what they push, they get it, and nobody else needs to do anything.
         std::size_t wanted = 0;
+        // NOLINTNEXTLINE(modernize-loop-convert): it has no iterators
         for (std::size_t i = 0; i < waiting_.size(); ++i) wanted += waiting_[i].how().most;
         if (how_.action == then::closes || wanted <= room_) waiting_.await_ends();
         // Then a consumer comes, which only waits, too.
@@ -488,7 +489,7 @@ public:
             consumers.await_ends();
         } else {
             consumers.end(mine_);
-            for (std::size_t i = 0; i < waiting_.size(); ++i) {
+            for (std::size_t i = 0; i < waiting_.size(); ++i) {  // NOLINT(modernize-loop-convert): no iterators
                 const numbers all = waiting_[i].pushes();
                 const bool some = promisqs_test::holds(waiting_.moved(), all.front());
                 expect(some, "a producer was not told that it has pushed " + text_of(all));

@@ -96,7 +96,7 @@ namespace promisqs::detail {
     if (const std::uint64_t limit = os::memory_limit(); size > limit) {
         raise(errc::no_memory, name,
               {"expected ", digits(size), " bytes of shared memory, found a limit of ", digits(limit),
-               " for the control group (container, service) of this process; ask for a smaller capacity, or raise the "
+               " for the control group (container, service) of this process; ask for a smaller capacity, or raise the ",
                "limit (docker --memory; systemd MemoryMax=; memory.max)"});
     }
 }

@@ -221,9 +221,8 @@ private:
           {"expected elements of type ", expected.type.text, " (", digits(expected.size), " bytes, aligned to ",
            digits(expected.alignment), "), found ", stored, " (", digits(header.element_size), " bytes, aligned to ",
            digits(header.element_alignment),
-           "); open it with the type that it was created with, take another name, or stop all programs that use it and "
-           "start "
-           "it over (options::abandoned)"});
+           "); open it with the type that it was created with, take another name, or stop all programs that use it ",
+           "and start it over (options::abandoned)"});
 }
 
 /// Throws unless the queue has the capacity that was asked for, if one was.
@@ -231,9 +230,8 @@ private:
     if (request.capacity == 0 || found.capacity == request.capacity) return;
     raise(errc::capacity_differs, request.name,
           {"expected capacity ", digits(request.capacity), ", found ", digits(found.capacity),
-           "; ask for the capacity it has, call open, take another name, or stop all programs that use it and start it "
-           "over "
-           "(options::abandoned)"});
+           "; ask for the capacity it has, call open, take another name, or stop all programs that use it ",
+           "and start it over (options::abandoned)"});
 }
 
 /// Throws unless a queue was created with the options that were asked for.
@@ -244,8 +242,8 @@ private:
         raise(errc::options_differ, queue,
               {"expected options::", option, " to be ", zero, digits(expected, base), ", found ", zero,
                digits(actual, base),
-               "; ask for what it has, do without options::strict, or stop all programs that use it and start it over "
-               "(options::abandoned)"});
+               "; ask for what it has, do without options::strict, or stop all programs that use it ",
+               "and start it over (options::abandoned)"});
     };
     check("permissions", wanted.permissions, found.permissions, 8);
     check("life", static_cast<std::uint32_t>(wanted.life), static_cast<std::uint32_t>(found.life));

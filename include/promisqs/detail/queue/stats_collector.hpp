@@ -43,8 +43,8 @@ public:
 
     [[nodiscard]] bool is_alive(std::uint32_t i, bool in_operation) {
         const std::uint64_t process = participant_table::process_of(queue_.participants()[i]);
-        const auto end = alive_.begin() + static_cast<std::ptrdiff_t>(layout::lesser(noted_, alive_.size()));
-        if (!in_operation && process != 0 && std::find(alive_.begin(), end, process) != end) return true;
+        const auto* const end = alive_.data() + layout::lesser(noted_, alive_.size());
+        if (!in_operation && process != 0 && std::find(alive_.data(), end, process) != end) return true;
         if (!queue_.is_alive(i)) return false;
         alive_[noted_++ % alive_.size()] = process;
         return true;

@@ -39,6 +39,7 @@ inline constexpr bool is_address = std::is_pointer_v<T> || std::is_member_pointe
                                    std::is_reference_v<T> || is_view<std::remove_cv_t<T>>::value;
 
 template <class Field>
+// NOLINTNEXTLINE(misc-redundant-expression): the two differ for an array
 inline constexpr bool has_address = is_address<Field> || is_address<typename innermost<std::remove_cv_t<Field>>::type>;
 
 /// Refuses a field. The compiler's message names this: the number of the field, counted from 0, and its type.
