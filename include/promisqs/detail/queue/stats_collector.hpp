@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace promisqs::detail {
@@ -43,8 +44,9 @@ public:
 
     [[nodiscard]] bool is_alive(std::uint32_t i, bool in_operation) {
         const std::uint64_t process = participant_table::process_of(queue_.participants()[i]);
-        const auto* const end = alive_.data() + layout::lesser(noted_, alive_.size());
-        if (!in_operation && process != 0 && std::find(alive_.data(), end, process) != end) return true;
+        const std::span<const std::uint64_t> alive(alive_.data(), layout::lesser(noted_, alive_.size()));
+        const bool is_noted = std::find(alive.begin(), alive.end(), process) != alive.end();
+        if (!in_operation && process != 0 && is_noted) return true;
         if (!queue_.is_alive(i)) return false;
         alive_[noted_++ % alive_.size()] = process;
         return true;
