@@ -111,11 +111,12 @@ public:
     [[nodiscard]] std::uint64_t sleep_until(std::uint64_t mine, std::uint64_t& deputy, std::uint64_t wanted,
                                             std::uint64_t now) noexcept {
         std::uint64_t due = due_.load(std::memory_order_relaxed);
-        if (mine != 0 && (due & ~flags) == mine) return mine;
+        // A process that is so slow that the time has passed before it slept sleeps all the same.
+        if (mine != 0 && (due & ~flags) == mine) return is_ahead(mine, now) ? mine : now + wanted;
         // Nobody looks soon enough, and this process must not look yet.
         if (!is_within(due, now, wanted)) {
             const std::uint64_t not_before = not_before_.load(std::memory_order_relaxed);
-            return is_ahead(not_before, now) ? not_before : now;
+            return is_ahead(not_before, now) ? not_before : now + when_stuck;
         }
         while (deputy != (due & ~flags) && (due & layout::deputies) < layout::most_deputies * layout::deputy) {
             if (due_.compare_exchange_weak(due, due + layout::deputy, std::memory_order_relaxed)) deputy = due & ~flags;
