@@ -22,9 +22,6 @@ public:
         ++rounds_;
     }
 
-    /// Whether this takes so long that the other process may have died.
-    [[nodiscard]] bool is_long() const noexcept { return rounds_ >= spins + yields / 4; }
-
 private:
     static constexpr unsigned spins = 32;
     static constexpr unsigned yields = 256;

@@ -79,7 +79,7 @@ public:
         using stage = wait_clock::stage;
         wait_clock clock(policy);
         unsigned contended = 0;
-        // Whoever waits has found nothing before. It may never find nothing again, where messages come just in time.
+        // This thread has found nothing before. It may never find nothing again, where messages come just in time.
         recover_if_due(finding::nothing, os::coarse_steady_clock());
         for (stage at = clock.first(deadline != 0);;) {
             if (at == stage::yield) os::yield();
