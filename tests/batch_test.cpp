@@ -294,6 +294,16 @@ TEST_CASE("push_all_wait has room behind tombstones while the single consumer is
     }
 }
 
+// Writes a stamp into a slot of a queue of numbers.
+static void plant_stamp(const scoped_name& name, std::uint64_t slot, std::uint64_t stamp) {
+    namespace layout = promisqs::detail::layout;
+    const promisqs_test::raw_object raw(name.path());
+    std::uint64_t slots = 0;
+    const auto bytes = raw.read();
+    std::memcpy(&slots, bytes.data() + offsetof(layout::header, fields.slots_offset), sizeof slots);
+    raw.write(slots + slot * layout::slot_stride(sizeof(std::uint64_t), alignof(std::uint64_t)), stamp);
+}
+
 TEST_CASE("push_all finds a foreign stamp corrupt where single pushes do") {
     const scoped_name first("all-foreign-1"), second("all-foreign-2");
     const std::uint64_t foreign = GENERATE(std::uint64_t{0x1234'5678'1234'5678}, std::uint64_t{1}, std::uint64_t{77});
@@ -301,12 +311,7 @@ TEST_CASE("push_all finds a foreign stamp corrupt where single pushes do") {
     CAPTURE(foreign, where);
     const auto plant = [&](const scoped_name& name) {
         auto q = queue::create(name, 8);
-        namespace layout = promisqs::detail::layout;
-        const promisqs_test::raw_object raw(name.path());
-        std::uint64_t slots = 0;
-        const auto bytes = raw.read();
-        std::memcpy(&slots, bytes.data() + offsetof(layout::header, fields.slots_offset), sizeof slots);
-        raw.write(slots + where * layout::slot_stride(sizeof(std::uint64_t), alignof(std::uint64_t)), foreign);
+        plant_stamp(name, where, foreign);
         return q;
     };
     const auto push_one_by_one = [&](queue& q) {
@@ -337,13 +342,7 @@ TEST_CASE("push_all finds a foreign stamp corrupt where single pushes do") {
 TEST_CASE("push_all recovers a message that nobody holds, in a slot that it needs, as single pushes do") {
     const scoped_name name("all-nobodys");
     auto q = queue::create(name, 8);
-    namespace layout = promisqs::detail::layout;
-    const promisqs_test::raw_object raw(name.path());
-    std::uint64_t slots = 0;
-    const auto bytes = raw.read();
-    std::memcpy(&slots, bytes.data() + offsetof(layout::header, fields.slots_offset), sizeof slots);
-    const std::uint64_t stride = layout::slot_stride(sizeof(std::uint64_t), alignof(std::uint64_t));
-    raw.write(slots + 3 * stride, ~std::uint64_t{0});  // taken by a consumer, after as many deaths as can be counted
+    plant_stamp(name, 3, ~std::uint64_t{0});  // taken by a consumer, after as many deaths as can be counted
 
     CHECK(q.push_all(from(1, 5)));  // it was dropped
     CHECK(q.stats().dropped == 1);
