@@ -11,7 +11,7 @@ directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
 cd "$directory"
 failures=0
-optimise=  # costs more than it gains, where the model is long and the search short
+optimise=()  # costs more than it gains, where the model is long and the search short
 
 # search OPTIONS...: sets `verdict` to holds, or to what spin has found; to nothing if the search was not complete.
 search() {
@@ -19,7 +19,7 @@ search() {
     verdict=
     figures=
     if ! spin -a "$@" "$model" >spin.log 2>&1 ||
-        ! gcc -w $optimise -DSAFETY -DCOLLAPSE -DMEMLIM=2800 -o pan pan.c >gcc.log 2>&1; then
+        ! gcc -w "${optimise[@]}" -DSAFETY -DCOLLAPSE -DMEMLIM=2800 -o pan pan.c >gcc.log 2>&1; then
         cat spin.log gcc.log 2>/dev/null || true
         return
     fi
@@ -88,7 +88,7 @@ finds -DBATCHES -DCAP=2 -DMUTANT_COUNT_IGNORED
 
 # Sleeping and waking: one is woken for one message.
 model=$(dirname "$model")/waiting.pml
-optimise=-O2
+optimise=(-O2)
 holds
 holds -DBATCHES=1
 holds -DTAKERS=1 -DWATCHERS=1
