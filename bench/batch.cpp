@@ -6,6 +6,7 @@
 #include "suite.hpp"
 #include "workload.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
@@ -15,45 +16,52 @@
 namespace bench {
 namespace {
 
-// A contender without batches moves single messages.
-template <class Queue>
-concept has_batches = requires(Queue& queue, std::span<typename Queue::value_type> room) {
-    queue.push_some(room);
-    queue.pop_some(room);
-};
+enum class moving { batches, single_messages };
 
-template <std::size_t Batch, class Queue>
-void produce(worker& me, Queue& queue) {
-    using element_type = typename Queue::value_type;
-    std::array<element_type, 2 * Batch> messages{};
-    std::uint64_t number = 0;
-    std::uint64_t sum = 0;
-    const auto send_all = [&](std::span<const element_type> left) {
-        if constexpr (has_batches<Queue>) {
-            while (!left.empty()) left = left.subspan(queue.push_some(left));
-        } else {
-            for (const element_type& message : left) {
-                if (!send<how::polling>(me, queue, message)) return false;
-            }
+template <how How, moving Moving, class Queue>
+bool send_all(worker& me, Queue& queue, std::span<const typename Queue::value_type> left) {
+    if constexpr (Moving == moving::batches) {
+        while (!left.empty()) {
+            std::size_t size = 0;
+            if (!repeat<How>(me, [&] { return (size = queue.push_some(left)) != 0; })) return false;
+            left = left.subspan(size);
         }
         return true;
-    };
+    } else {
+        return std::all_of(left.begin(), left.end(),
+                           [&](const auto& message) { return send<How>(me, queue, message); });
+    }
+}
+
+/// \return  how many; 0: the run was given up
+template <how How, moving Moving, class Queue>
+std::size_t receive_some(worker& me, Queue& queue, std::span<typename Queue::value_type> room) {
+    std::size_t size = 0;
+    if constexpr (Moving == moving::batches) {
+        static_cast<void>(repeat<How>(me, [&] { return (size = queue.pop_some(room)) != 0; }));
+    } else {
+        if (receive<How>(me, queue, room[0], [](const auto& /*message*/) {})) size = 1;
+    }
+    return size;
+}
+
+template <how How, moving Moving, std::size_t Batch, class Queue>
+void produce(worker& me, Queue& queue) {
+    using element_type = typename Queue::value_type;
+    outgoing<element_type, Batch> messages(0);
+    std::uint64_t sum = 0;
     me.start();
     while (!me.over()) {
-        // One half is numbered while the other one was sent just now.
-        const std::span half = std::span(messages).subspan(number / Batch % 2 * Batch, Batch);
-        for (element_type& message : half) {
-            message.words[0] = number;
-            sum += number++;
-        }
-        if (!send_all(half)) return;
+        const auto batch = messages.next_batch();
+        sum += Batch * batch[0].words[0] + Batch * (Batch - 1) / 2;
+        if (!send_all<How, Moving>(me, queue, batch)) return;
     }
     me.finish(sum);
     const std::array last{make_last_message<element_type>()};
-    static_cast<void>(send_all(last));
+    static_cast<void>(send_all<How, Moving>(me, queue, last));
 }
 
-template <std::size_t Batch, class Queue>
+template <how How, moving Moving, std::size_t Batch, class Queue>
 void consume(worker& me, Queue& queue) {
     using element_type = typename Queue::value_type;
     std::array<element_type, Batch> room{};
@@ -61,12 +69,8 @@ void consume(worker& me, Queue& queue) {
     std::uint64_t count = 0;
     me.start();
     for (;;) {
-        std::size_t size = 1;
-        if constexpr (has_batches<Queue>) {
-            size = queue.pop_some(room);
-        } else {
-            if (!receive<how::polling>(me, queue, room[0])) return;
-        }
+        const std::size_t size = receive_some<How, Moving>(me, queue, room);
+        if (size == 0) return;
         use_whole(room);
         for (const element_type& message : std::span(room).first(size)) {
             if (message.words[0] == last_message) {
@@ -79,24 +83,12 @@ void consume(worker& me, Queue& queue) {
     }
 }
 
-template <std::size_t Batch, class Queue>
+template <how How, moving Moving, std::size_t Batch, class Queue>
 sample measure(const effort& how_much) {
-    const segment_name segment;
-    const auto queue = Queue::create(segment.get(), capacity);
-    const auto produces = [&](worker& me) {
-        auto own = Queue::open(segment.get(), side::producers);
-        produce<Batch>(me, own);
-    };
-    const auto consumes = [&](worker& me) {
-        auto own = Queue::open(segment.get(), side::consumers);
-        consume<Batch>(me, own);
-    };
-    const auto found = run_team({place::processes,
-                                 placement::apart,
-                                 how_much.duration,
-                                 {{side::consumers, 0, consumes}, {side::producers, 0, produces}}});
     sample result;
-    result.figures["messages_per_s"] = found.rate;
+    result.figures["messages_per_s"] =
+        run_one_to_one<Queue>(how_much.duration, produce<How, Moving, Batch, Queue>, consume<How, Moving, Batch, Queue>)
+            .rate;
     return result;
 }
 
@@ -104,14 +96,16 @@ template <class T, std::size_t Batch>
 void add(std::vector<group>& groups) {
     using promisqs::wait_policy;
     using declared_queue = promisqs_queue<T, wait_policy::balanced, declared::single_sides>;
-    groups.push_back({"batches",
-                      {{"size", sizeof(T)}, {"batch", Batch}},
-                      "messages_per_s",
-                      true,
-                      {{"promisqs", measure<Batch, promisqs_queue<T>>},
-                       {"promisqs_stream", measure<Batch, promisqs_queue<T, wait_policy::stream>>},
-                       {"promisqs_declared", measure<Batch, declared_queue>},
-                       {"bare_ring", measure<Batch, bare_ring<T>>}}});
+    using stream_queue = promisqs_queue<T, wait_policy::stream>;
+    constexpr auto batches = moving::batches;
+    constexpr auto singly = moving::single_messages;
+    group result{"batches", {{"size", sizeof(T)}, {"batch", Batch}}, "messages_per_s", true, {}};
+    result.contenders = {{"promisqs", measure<how::waiting, batches, Batch, promisqs_queue<T>>},
+                         {"promisqs_stream", measure<how::waiting, batches, Batch, stream_queue>},
+                         {"promisqs_declared", measure<how::waiting, batches, Batch, declared_queue>},
+                         {"promisqs_single", measure<how::waiting, singly, Batch, promisqs_queue<T>>},
+                         {"bare_ring", measure<how::polling, singly, Batch, bare_ring<T>>}};
+    groups.push_back(std::move(result));
 }
 
 template <class T>

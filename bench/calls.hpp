@@ -32,13 +32,24 @@ template <how How, class Queue>
     }
 }
 
-template <how How, class Queue>
-[[nodiscard]] bool receive(worker& me, Queue& queue, typename Queue::value_type& out) {
-    if constexpr (How == how::waiting) {
-        queue.pop_wait(out);
+/// Calls `use` with the next message, wherever the contender has it then: in `room`, or where its own call leaves it.
+template <how How, class Queue, class Use>
+[[nodiscard]] bool receive(worker& me, Queue& queue, typename Queue::value_type& room, Use use) {
+    if constexpr (requires { queue.pop_value(); }) {
+        static_assert(How != how::waiting);
+        return repeat<How>(me, [&] {
+            const auto message = queue.pop_value();
+            if (message) use(*message);
+            return message.has_value();
+        });
+    } else if constexpr (How == how::waiting) {
+        queue.pop_wait(room);
+        use(room);
         return true;
     } else {
-        return repeat<How>(me, [&] { return queue.pop(out); });
+        if (!repeat<How>(me, [&] { return queue.pop(room); })) return false;
+        use(room);
+        return true;
     }
 }
 

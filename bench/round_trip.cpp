@@ -27,10 +27,10 @@ void ask(worker& me, Queue& there, Queue& back, times& taken, std::uint64_t& cou
     std::uint64_t sum = 0;
     std::uint64_t i = 0;
     const auto once = [&](const typename Queue::value_type& message) {
-        if (!send<How>(me, there, message) || !receive<How>(me, back, room)) return false;
-        use_whole(room);
-        sum += room.words[0] - message.words[0];
-        return true;
+        return send<How>(me, there, message) && receive<How>(me, back, room, [&](const auto& answer) {
+                   use_whole(answer);
+                   sum += answer.words[0] - message.words[0];
+               });
     };
     me.start();
     auto start = clock::now();
@@ -49,12 +49,16 @@ void ask(worker& me, Queue& there, Queue& back, times& taken, std::uint64_t& cou
 template <how How, class Queue>
 void reply(worker& me, Queue& there, Queue& back) {
     typename Queue::value_type room{};
+    bool goes_on = true;
+    const auto answer = [&](const auto& message) {
+        use_whole(message);
+        const bool is_last = message.words[0] == last_message;
+        goes_on = send<How>(me, back, message) && !is_last;
+    };
     me.start();
-    do {
-        if (!receive<How>(me, there, room)) return;
-        use_whole(room);
-        if (!send<How>(me, back, room)) return;
-    } while (room.words[0] != last_message);
+    while (goes_on) {
+        if (!receive<How>(me, there, room, answer)) return;
+    }
     me.finish(0);
 }
 

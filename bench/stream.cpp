@@ -51,10 +51,14 @@ void consume(worker& me, Queue& queue) {
     std::uint64_t sum = 0;
     me.start();
     for (std::uint64_t count = 1;; ++count) {
-        if (!receive<How>(me, queue, room)) return;
-        use_whole(room);
-        if (room.words[0] == last_message) break;
-        sum += room.words[0];
+        std::uint64_t number = 0;
+        const auto use = [&](const auto& message) {
+            use_whole(message);
+            number = message.words[0];
+        };
+        if (!receive<How>(me, queue, room, use)) return;
+        if (number == last_message) break;
+        sum += number;
         me.has_done(count);
     }
     me.finish(0 - sum);

@@ -6,6 +6,7 @@
 #include "segment_name.hpp"
 #include "team.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -25,8 +26,26 @@ void for_each_size(Add add) {
 
 /// Has a message be in memory as a whole, as for somebody who uses it.
 template <class T>
-void use_whole(T& message) {
+void use_whole(const T& message) {
     asm volatile("" : : "r"(&message) : "memory");
+}
+
+/// Runs one producer and one consumer, each in a process that opens the queue for itself.
+template <class Queue, class Produce, class Consume>
+team_result run_one_to_one(std::chrono::milliseconds duration, Produce produce, Consume consume) {
+    const segment_name segment;
+    const auto queue = Queue::create(segment.get(), capacity);
+    const auto with = [&segment](side of, const auto& work) {
+        return [&segment, of, &work](worker& me) {
+            auto own = Queue::open(segment.get(), of);
+            work(me, own);
+        };
+    };
+    return run_team(
+        {place::processes,
+         placement::apart,
+         duration,
+         {{side::consumers, 0, with(side::consumers, consume)}, {side::producers, 0, with(side::producers, produce)}}});
 }
 
 /// The number of the message after which nobody has to wait for another one.

@@ -51,6 +51,7 @@ void for_each_on_two_processors(Visit visit) {
     visit.template operator()<promisqs_queue<T, wait_policy::stream>, how::waiting>("promisqs_stream");
     visit.template operator()<promisqs_queue<T, wait_policy::friendly>, how::waiting>("promisqs_friendly");
     visit.template operator()<promisqs_queue<T>, how::polling>("promisqs_polled");
+    visit.template operator()<promisqs_by_value<T>, how::polling>("promisqs_pop");
     visit.template operator()<promisqs_queue<T, wait_policy::balanced, declared::single_sides>, how::waiting>(
         "promisqs_declared");
     visit.template operator()<promisqs_queue<T, wait_policy::stream, declared::single_sides>, how::waiting>(

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -22,12 +23,14 @@ namespace bench {
 //   create(segment, capacity)  and open(segment, side)
 //   bool push(const T&)        an attempt; false: full
 //   bool pop(T& out)           an attempt; false: empty
+//   optional<T> pop_value()    in place of it, where that is how messages are to be received
 //   void push_wait(const T&)   and pop_wait(T& out), its own way to wait; not all have one
 
 enum class declared { nothing, single_sides };
+enum class popping { into_room, by_value };
 
 template <class T, promisqs::wait_policy (*Policy)() noexcept = promisqs::wait_policy::balanced,
-          declared Declared = declared::nothing>
+          declared Declared = declared::nothing, popping Popping = popping::into_room>
 class promisqs_queue {
 public:
     using value_type = T;
@@ -47,6 +50,7 @@ public:
 
     bool push(const T& message) { return queue_.push(message); }
     bool pop(T& out) { return queue_.try_pop(out) == promisqs::status::ok; }
+    std::optional<T> pop_value() requires(Popping == popping::by_value) { return queue_.pop(); }
 
     void push_wait(const T& message) { static_cast<void>(queue_.push_wait(message)); }
     void pop_wait(T& out) { static_cast<void>(queue_.pop_wait(out)); }
@@ -61,5 +65,8 @@ private:
 
     queue queue_;
 };
+
+template <class T>
+using promisqs_by_value = promisqs_queue<T, promisqs::wait_policy::balanced, declared::nothing, popping::by_value>;
 
 }  // namespace bench
