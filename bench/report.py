@@ -191,8 +191,8 @@ def uncontended_table(results):
     for name, found in results.uncontended.items():
         _, size, contender = name.split("/")[:3]
         cells.setdefault(contender, {})[size] = found["cpu_time"]
-    sizes = sorted({s for row in cells.values() for s in row}, key=lambda s: int(s[:-1]))
-    cells = dict(sorted(cells.items(), key=lambda item: item[1].get(sizes[0], math.inf)))
+    sizes = sorted({s for row in cells.values() for s in row}, key=lambda s: 0 if s == "number" else int(s[:-1]))
+    cells = dict(sorted(cells.items(), key=lambda item: item[1].get("8B", math.inf)))
     return table(["ns for push and pop"] + sizes,
                  [[c] + [number(row[s]) if s in row else "–" for s in sizes] for c, row in cells.items()]) if cells else ""
 

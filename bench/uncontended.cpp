@@ -10,9 +10,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <exception>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace bench {
@@ -20,28 +22,75 @@ namespace {
 
 // Has a message brought to where a user would find it: a small one in a register, others in memory.
 template <class T>
-void look_at(const T& message) {
-    if constexpr (sizeof message == sizeof message.words[0]) {
-        auto word = message.words[0];
+void look_at(T& message) {
+    if constexpr (sizeof message == sizeof(std::uint64_t)) {
+        auto word = number_in(message);
         benchmark::DoNotOptimize(word);
     } else {
-        benchmark::DoNotOptimize(message.words.data());
+        benchmark::DoNotOptimize(&message);
         benchmark::ClobberMemory();
     }
 }
 
 template <class Queue>
+bool push_once(Queue& queue, const typename Queue::value_type& message) {
+    return queue.push(message);
+}
+template <class Queue>
+bool pop_once(Queue& queue, typename Queue::value_type& room) {
+    return queue.pop(room);
+}
+template <class Queue>
+auto pop_value_once(Queue& queue) {
+    return queue.pop_value();
+}
+
+/// How the functions are called in which a user pushes and pops.
+enum class calls {
+    inlined,
+    pointed_to  // the compiler does not know which ones they are, as if they were in another file
+};
+
+template <calls Calls, class Function>
+auto callable(Function* function) {
+    if constexpr (Calls == calls::inlined) {
+        return [function](auto&&... arguments) { return function(arguments...); };
+    } else {
+        benchmark::DoNotOptimize(function);
+        return function;
+    }
+}
+
+template <calls Calls, class Queue>
+auto make_pop(typename Queue::value_type& room) {
+    if constexpr (requires(Queue & queue) { queue.pop_value(); }) {
+        return [pop = callable<Calls>(pop_value_once<Queue>)](Queue& queue) {
+            auto message = pop(queue);
+            if (message) look_at(*message);
+            return message.has_value();
+        };
+    } else {
+        return [pop = callable<Calls>(pop_once<Queue>), &room](Queue& queue) {
+            const bool found = pop(queue, room);
+            look_at(room);
+            return found;
+        };
+    }
+}
+
+template <class Queue, calls Calls>
 void push_and_pop(benchmark::State& state) {
     try {
         const segment_name segment;
         auto queue = Queue::create(segment.get(), capacity);
         outgoing<typename Queue::value_type> messages(0);
         typename Queue::value_type room{};
+        const auto push = callable<Calls>(push_once<Queue>);
+        const auto pop = make_pop<Calls, Queue>(room);
         bool worked = true;
         for (auto _ : state) {
-            worked &= queue.push(messages.next());
-            worked &= queue.pop(room);
-            look_at(room);
+            worked &= push(queue, messages.next());
+            worked &= pop(queue);
         }
         state.SetItemsProcessed(state.iterations());
         if (!worked) state.SkipWithError("a push or a pop failed");
@@ -50,58 +99,50 @@ void push_and_pop(benchmark::State& state) {
     }
 }
 
-/// The same queue, popping by the call that returns the message.
-template <class T>
-class by_optional {
-public:
-    using value_type = T;
-
-    static by_optional create(const std::string& segment, std::uint64_t size) {
-        return by_optional(promisqs::shmem_queue<T>::create(segment, size));
-    }
-    bool push(const T& message) { return queue_.push(message); }
-    bool pop(T& out) {
-        const auto message = queue_.pop();
-        if (message) out = *message;
-        return message.has_value();
-    }
-
-private:
-    explicit by_optional(promisqs::shmem_queue<T> created) : queue_(std::move(created)) {}
-
-    promisqs::shmem_queue<T> queue_;
-};
-
-template <class Queue>
+template <class Queue, calls Calls = calls::inlined>
 void add(const char* name) {
-    const std::string size = std::to_string(sizeof(typename Queue::value_type));
-    benchmark::RegisterBenchmark(("uncontended/" + size + "B/" + name).c_str(), push_and_pop<Queue>);
+    using message = typename Queue::value_type;
+    const std::string type = std::is_integral_v<message> ? "number" : std::to_string(sizeof(message)) + "B";
+    benchmark::RegisterBenchmark(("uncontended/" + type + "/" + name).c_str(), push_and_pop<Queue, Calls>);
+}
+
+template <class T>
+void add_ways_to_pop() {
+    add<promisqs_queue<T>>("promisqs");
+    add<promisqs_by_value<T>>("promisqs_pop");
+    add<promisqs_queue<T>, calls::pointed_to>("promisqs_called");
+    add<promisqs_by_value<T>, calls::pointed_to>("promisqs_pop_called");
+}
+
+template <class T>
+void add_rings() {
+    using promisqs::wait_policy;
+    add_ways_to_pop<T>();
+    add<promisqs_queue<T, wait_policy::balanced, declared::single_sides>>("promisqs_declared");
+    add<ring_variant<T, intents::announced, sleepers::looked_for>>("ring");
+    add<ring_variant<T, intents::left_out, sleepers::looked_for>>("ring_without_intents");
+    add<ring_variant<T, intents::announced, sleepers::left_out>>("ring_without_sleepers");
+    add<vyukov<T>>("vyukov_packed");
+    add<vyukov<T, slots::padded>>("vyukov_padded");
+    add<spin_lock<T>>("spin_lock");
+    add<mutex_deque<T>>("mutex_deque");
+    add<boost_message_queue<T>>("boost_message_queue");
+#if BENCH_HAS_ATOMIC_QUEUE
+    add<atomic_queue<T>>("atomic_queue");
+#endif
+#if BENCH_HAS_BOOST_LOCKFREE
+    add<boost_lockfree<T>>("boost_lockfree");
+#endif
+#if BENCH_HAS_MOODYCAMEL
+    add<moodycamel<T>>("moodycamel");
+#endif
 }
 
 void add_all() {
-    using promisqs::wait_policy;
-    for_each_size([]<class T>() {
-        add<promisqs_queue<T>>("promisqs");
-        add<by_optional<T>>("promisqs_optional");
-        add<promisqs_queue<T, wait_policy::balanced, declared::single_sides>>("promisqs_declared");
-        add<ring_variant<T, intents::announced, sleepers::looked_for>>("ring");
-        add<ring_variant<T, intents::left_out, sleepers::looked_for>>("ring_without_intents");
-        add<ring_variant<T, intents::announced, sleepers::left_out>>("ring_without_sleepers");
-        add<vyukov<T>>("vyukov_packed");
-        add<vyukov<T, slots::padded>>("vyukov_padded");
-        add<spin_lock<T>>("spin_lock");
-        add<mutex_deque<T>>("mutex_deque");
-        add<boost_message_queue<T>>("boost_message_queue");
-#if BENCH_HAS_ATOMIC_QUEUE
-        add<atomic_queue<T>>("atomic_queue");
-#endif
-#if BENCH_HAS_BOOST_LOCKFREE
-        add<boost_lockfree<T>>("boost_lockfree");
-#endif
-#if BENCH_HAS_MOODYCAMEL
-        add<moodycamel<T>>("moodycamel");
-#endif
-    });
+    add_ways_to_pop<std::uint64_t>();
+    add_ways_to_pop<element<16>>();
+    add_ways_to_pop<element<24>>();
+    for_each_size([]<class T>() { add_rings<T>(); });
 }
 
 /// How contenders are compared unless the user says otherwise: they alternate, because the machine changes meanwhile.
