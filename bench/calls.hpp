@@ -32,6 +32,19 @@ template <how How, class Queue>
     }
 }
 
+/// Sends a message that `make` writes: into `room`, or where it will lie in the queue.
+template <how How, class Queue, class Make>
+[[nodiscard]] bool send_made(worker& me, Queue& queue, typename Queue::value_type& room, Make make) {
+    if constexpr (requires { queue.push_made(make); }) {
+        static_assert(How == how::waiting);
+        queue.push_made(make);
+        return true;
+    } else {
+        make(room);
+        return send<How>(me, queue, room);
+    }
+}
+
 /// Calls `use` with the next message, wherever the contender has it then: in `room`, or where its own call leaves it.
 template <how How, class Queue, class Use>
 [[nodiscard]] bool receive(worker& me, Queue& queue, typename Queue::value_type& room, Use use) {
@@ -42,6 +55,10 @@ template <how How, class Queue, class Use>
             if (message) use(*message);
             return message.has_value();
         });
+    } else if constexpr (requires { queue.pop_used(use); }) {
+        static_assert(How == how::waiting);
+        queue.pop_used(use);
+        return true;
     } else if constexpr (How == how::waiting) {
         queue.pop_wait(room);
         use(room);
@@ -51,6 +68,12 @@ template <how How, class Queue, class Use>
         use(room);
         return true;
     }
+}
+
+/// To be called before a pause.
+template <class Queue>
+void flush(Queue& queue) {
+    if constexpr (requires { queue.flush(); }) queue.flush();
 }
 
 /// Calls `work` with the queue: threads share one handle, a process opens one of its own.

@@ -37,6 +37,7 @@ std::vector<bench::group> all_groups() {
     std::vector<bench::group> groups;
     bench::add_round_trips(groups);
     bench::add_streams(groups);
+    bench::add_fresh(groups);
     bench::add_batches(groups);
     bench::add_sleepers(groups);
     return groups;

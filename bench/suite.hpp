@@ -45,6 +45,7 @@ struct group {
 
 void add_round_trips(std::vector<group>& groups);
 void add_streams(std::vector<group>& groups);
+void add_fresh(std::vector<group>& groups);
 void add_batches(std::vector<group>& groups);
 void add_sleepers(std::vector<group>& groups);
 

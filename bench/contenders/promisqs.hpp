@@ -18,19 +18,26 @@ namespace bench {
 //   value_type
 //   name                       of its benchmarks
 //   crosses_processes          false: threads share the one that was created
-//   one_to_one_only, many_to_one_only, round_trips_only, processes_only
+//   one_to_one_only, many_to_one_only, round_trips_only, streams_only, processes_only
 //                              true if that is so
 //   create(segment, capacity)  and open(segment, side)
 //   bool push(const T&)        an attempt; false: full
 //   bool pop(T& out)           an attempt; false: empty
 //   optional<T> pop_value()    in place of it, where that is how messages are to be received
+//   void push_made(make)       and pop_used(use): calls these with the message where it lies in the queue, and waits
+//   size_t push_some(span)     and pop_some(span): as many as there is room for, or as wait; 0: full, or empty
+//   void flush()               lets the consumer see all that was pushed, where `push` may put that off
 //   void push_wait(const T&)   and pop_wait(T& out), its own way to wait; not all have one
 
 enum class declared { nothing, single_sides };
-enum class popping { into_room, by_value };
+enum class handing {
+    copied,
+    by_value,  // popped by the call that returns the message
+    in_place   // made and used where it lies in the queue
+};
 
 template <class T, promisqs::wait_policy (*Policy)() noexcept = promisqs::wait_policy::balanced,
-          declared Declared = declared::nothing, popping Popping = popping::into_room>
+          declared Declared = declared::nothing, handing Handing = handing::copied>
 class promisqs_queue {
 public:
     using value_type = T;
@@ -50,7 +57,16 @@ public:
 
     bool push(const T& message) { return queue_.push(message); }
     bool pop(T& out) { return queue_.try_pop(out) == promisqs::status::ok; }
-    std::optional<T> pop_value() requires(Popping == popping::by_value) { return queue_.pop(); }
+    std::optional<T> pop_value() requires(Handing == handing::by_value) { return queue_.pop(); }
+
+    template <class Make>
+    void push_made(Make make) requires(Handing == handing::in_place) {
+        static_cast<void>(queue_.push_wait_with(make));
+    }
+    template <class Use>
+    void pop_used(Use use) requires(Handing == handing::in_place) {
+        static_cast<void>(queue_.pop_wait_with(use));
+    }
 
     void push_wait(const T& message) { static_cast<void>(queue_.push_wait(message)); }
     void pop_wait(T& out) { static_cast<void>(queue_.pop_wait(out)); }
@@ -67,6 +83,8 @@ private:
 };
 
 template <class T>
-using promisqs_by_value = promisqs_queue<T, promisqs::wait_policy::balanced, declared::nothing, popping::by_value>;
+using promisqs_by_value = promisqs_queue<T, promisqs::wait_policy::balanced, declared::nothing, handing::by_value>;
+template <class T>
+using promisqs_in_place = promisqs_queue<T, promisqs::wait_policy::balanced, declared::nothing, handing::in_place>;
 
 }  // namespace bench
