@@ -85,11 +85,9 @@ void consume(worker& me, Queue& queue) {
 
 template <how How, moving Moving, std::size_t Batch, class Queue>
 sample measure(const effort& how_much) {
-    sample result;
-    result.figures["messages_per_s"] =
-        run_one_to_one<Queue>(how_much.duration, produce<How, Moving, Batch, Queue>, consume<How, Moving, Batch, Queue>)
-            .rate;
-    return result;
+    const auto found = run_one_to_one<Queue>(how_much.duration, produce<How, Moving, Batch, Queue>,
+                                             consume<How, Moving, Batch, Queue>);
+    return {{{"messages_per_s", found.rate}}, {}};
 }
 
 template <class T, std::size_t Batch>
@@ -100,11 +98,19 @@ void add(std::vector<group>& groups) {
     constexpr auto batches = moving::batches;
     constexpr auto singly = moving::single_messages;
     group result{"batches", {{"size", sizeof(T)}, {"batch", Batch}}, "messages_per_s", true, {}};
-    result.contenders = {{"promisqs", measure<how::waiting, batches, Batch, promisqs_queue<T>>},
-                         {"promisqs_stream", measure<how::waiting, batches, Batch, stream_queue>},
-                         {"promisqs_declared", measure<how::waiting, batches, Batch, declared_queue>},
-                         {"promisqs_single", measure<how::waiting, singly, Batch, promisqs_queue<T>>},
-                         {"bare_ring", measure<how::polling, singly, Batch, bare_ring<T>>}};
+    result.contenders = {
+        {"promisqs", measure<how::waiting, batches, Batch, promisqs_queue<T>>},
+        {"promisqs_stream", measure<how::waiting, batches, Batch, stream_queue>},
+        {"promisqs_declared", measure<how::waiting, batches, Batch, declared_queue>},
+        {"promisqs_single", measure<how::waiting, singly, Batch, promisqs_queue<T>>},
+        {"bare_ring", measure<how::polling, singly, Batch, bare_ring<T>>},
+        {"spsc_batched", measure<how::polling, batches, Batch, spsc_batched<T>>},
+    };
+#if BENCH_HAS_DPDK
+    result.contenders.push_back({"rte_ring", measure<how::polling, batches, Batch, rte_ring<T>>});
+    using single_ring = rte_ring<T, sync::single>;
+    result.contenders.push_back({"rte_ring_single", measure<how::polling, batches, Batch, single_ring>});
+#endif
     groups.push_back(std::move(result));
 }
 

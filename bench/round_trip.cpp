@@ -96,7 +96,7 @@ void add_round_trips(std::vector<group>& groups) {
     for_each_size([&]<class T>() {
         group trips{"one_way_latency", {{"size", sizeof(T)}}, "p50_ns", true, {}};
         for_each_on_two_processors<T>([&]<class Queue, how How>(const char* name) {
-            trips.contenders.push_back({name, measure<How, Queue>});
+            if constexpr (!requires { Queue::streams_only; }) trips.contenders.push_back({name, measure<How, Queue>});
         });
         groups.push_back(std::move(trips));
     });

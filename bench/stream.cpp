@@ -37,12 +37,14 @@ void produce(worker& me, Queue& queue, unsigned index, const topology& shape) {
             if (!send<How>(me, queue, message)) return;
         }
     }
+    flush(queue);
     me.finish(sum);
     me.stop(count);
     if (!me.wait_until_drained(shape.producers) || index != 0) return;
     for (unsigned i = 0; i < shape.consumers; ++i) {
         if (!send<How>(me, queue, make_last_message<element_type>())) return;
     }
+    flush(queue);
 }
 
 template <how How, class Queue>

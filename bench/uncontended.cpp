@@ -133,6 +133,10 @@ void add_rings() {
 #if BENCH_HAS_BOOST_LOCKFREE
     add<boost_lockfree<T>>("boost_lockfree");
 #endif
+#if BENCH_HAS_DPDK
+    add<rte_ring<T>>("rte_ring");
+    add<rte_ring<T, sync::single>>("rte_ring_single");
+#endif
 #if BENCH_HAS_MOODYCAMEL
     add<moodycamel<T>>("moodycamel");
 #endif

@@ -12,6 +12,7 @@
 #include "promisqs.hpp"
 #include "ring_variant.hpp"
 #include "spin_lock.hpp"
+#include "spsc_batched.hpp"
 #include "tcp_socket.hpp"
 #include "unix_socket.hpp"
 #include "vyukov.hpp"
@@ -24,6 +25,9 @@
 #endif
 #if BENCH_HAS_DBUS
 #include "dbus.hpp"
+#endif
+#if BENCH_HAS_DPDK
+#include "rte_ring.hpp"
 #endif
 #if BENCH_HAS_ICEORYX
 #include "iceoryx.hpp"
@@ -64,6 +68,7 @@ void for_each_on_two_processors(Visit visit) {
     if constexpr (sizeof(T) == 8) visit.template operator()<bare_line<T>, how::polling>("bare_line");
     visit.template operator()<bare_ring<T>, how::polling>("bare_ring");
     visit.template operator()<bare_ring<T, 8>, how::polling>("memcpy");
+    visit.template operator()<spsc_batched<T>, how::polling>("spsc_batched");
     visit.template operator()<vyukov<T>, how::polling>("vyukov_packed");
     visit.template operator()<vyukov<T, slots::padded>, how::polling>("vyukov_padded");
     visit.template operator()<spin_lock<T>, how::polling>("spin_lock");
@@ -72,6 +77,10 @@ void for_each_on_two_processors(Visit visit) {
 #endif
 #if BENCH_HAS_BOOST_LOCKFREE
     visit.template operator()<boost_lockfree<T>, how::polling>("boost_lockfree");
+#endif
+#if BENCH_HAS_DPDK
+    visit.template operator()<rte_ring<T>, how::polling>("rte_ring");
+    visit.template operator()<rte_ring<T, sync::single>, how::polling>("rte_ring_single");
 #endif
     visit.template operator()<boost_message_queue<T>, how::waiting>("boost_message_queue");
     visit.template operator()<boost_message_queue<T>, how::polling>("boost_message_queue_polled");
@@ -103,6 +112,9 @@ void for_each_yielding(Visit visit) {
 #endif
 #if BENCH_HAS_BOOST_LOCKFREE
     visit.template operator()<boost_lockfree<T>, how::yielding>("boost_lockfree");
+#endif
+#if BENCH_HAS_DPDK
+    visit.template operator()<rte_ring<T>, how::yielding>("rte_ring");
 #endif
     visit.template operator()<boost_message_queue<T>, how::yielding>("boost_message_queue");
     visit.template operator()<mutex_deque<T>, how::yielding>("mutex_deque");
