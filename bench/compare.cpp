@@ -7,13 +7,10 @@
 #include "suite.hpp"
 
 #include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
 
-#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <exception>
-#include <fstream>
-#include <iterator>
 #include <regex>
 #include <stdexcept>
 #include <string>
@@ -28,8 +25,7 @@ struct wishes {
     bool list = false;
     bool quick = false;
     bool no_pinning = false;
-    unsigned repetitions = 0;
-    unsigned duration = 0;
+    bench::wanted_effort how_much;
 };
 
 /// In the order in which they are run.
@@ -57,21 +53,6 @@ std::vector<bench::group> select(std::vector<bench::group> groups, const wishes&
     return groups;
 }
 
-bench::effort effort_for(const wishes& wanted) {
-    bench::effort result;
-    if (wanted.quick) result = {1, std::chrono::milliseconds(50), 5};
-    if (wanted.repetitions != 0) result.repetitions = wanted.repetitions;
-    if (wanted.duration != 0) result.duration = std::chrono::milliseconds(wanted.duration);
-    return result;
-}
-
-/// Whether promisqs itself could not be measured.
-bool failed(const nlohmann::ordered_json& group) {
-    const auto& left_out = group["left_out"].items();
-    return std::any_of(left_out.begin(), left_out.end(),
-                       [](const auto& one) { return one.key().starts_with("promisqs"); });
-}
-
 /// \return  whether promisqs itself could be measured everywhere
 bool run(const wishes& wanted) {
     const auto groups = select(all_groups(), wanted);
@@ -83,25 +64,9 @@ bool run(const wishes& wanted) {
         }
         return true;
     }
-    std::ofstream file;
-    if (!wanted.output.empty()) {
-        file.open(wanted.output);
-        if (!file) throw std::runtime_error("can't write to " + wanted.output);
-    }
-    const bench::effort how_much = effort_for(wanted);
-    nlohmann::ordered_json result;
-    result["run"] = bench::describe_run(how_much);
-    std::printf("%s\n", result["run"].dump(2).c_str());
-    bool well = true;
-    for (const auto& group : groups) {
-        result["groups"].push_back(bench::run(group, how_much));
-        well = well && !failed(result["groups"].back());
-    }
-    if (file.is_open()) {
-        file << result.dump() << '\n';
-        if (!file.flush()) throw std::runtime_error("could not write all of " + wanted.output);
-    }
-    return well;
+    const bench::effort usual = wanted.quick ? bench::effort{1, std::chrono::milliseconds(50), 5} : bench::effort{};
+    const bench::effort how_much = wanted.how_much.applied_to(usual);
+    return bench::run_all(groups, bench::describe_run(how_much), how_much, wanted.output);
 }
 
 }  // namespace
@@ -116,8 +81,9 @@ int main(int argc, char** argv) {
     app.add_option("--contenders", wanted.contenders, "only contenders whose name it is found in");
     app.add_flag("--list", wanted.list, "show the names of groups and contenders, and measure nothing");
     app.add_flag("--quick", wanted.quick, "once and shortly, to see that everything works");
-    app.add_option("--repetitions", wanted.repetitions, "how often each is measured (9)")->check(CLI::Range(1, 1000));
-    app.add_option("--duration", wanted.duration, "of a measurement, in milliseconds (200)")
+    app.add_option("--repetitions", wanted.how_much.repetitions, "how often each is measured (9)")
+        ->check(CLI::Range(1, 1000));
+    app.add_option("--duration", wanted.how_much.duration, "of a measurement, in milliseconds (200)")
         ->check(CLI::Range(50, 10000));
     app.add_flag("--no-pinning", wanted.no_pinning, "leave processes to the scheduler");
     CLI11_PARSE(app, argc, argv);

@@ -4,6 +4,7 @@
 #include "cpus.hpp"
 #include "suite.hpp"
 
+#include <promisqs/detail/layout.hpp>
 #include <promisqs/version.hpp>
 
 #include <boost/version.hpp>
@@ -12,6 +13,7 @@
 #include <sys/utsname.h>
 
 #include <chrono>
+#include <cstddef>
 #include <ctime>
 #include <fstream>
 #include <sstream>
@@ -82,6 +84,9 @@ json describe_run(const effort& how_much) {
     result["boost"] = BOOST_LIB_VERSION;
     result["repetitions"] = how_much.repetitions;
     result["duration_ms"] = how_much.duration.count();
+    for (const std::size_t size : {8U, 64U, 256U, 1024U, 8192U}) {
+        result["bytes_for_a_message"][std::to_string(size)] = promisqs::detail::layout::slot_stride(size, 8);
+    }
     result["missing"] = json::array();
     std::istringstream names(BENCH_MISSING);
     for (std::string name; names >> name;) result["missing"].push_back(name);

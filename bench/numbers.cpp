@@ -49,8 +49,7 @@ struct wishes {
     bool list = false;
     bool commit = false;
     bool quick = false;
-    unsigned repetitions = 0;
-    unsigned duration = 0;
+    bench::wanted_effort how_much;
 };
 
 std::vector<bench::measurement> all_measurements() {
@@ -182,7 +181,7 @@ bool measure_here(const wishes& wanted) {
     try {
         bench::scale how_much;
         how_much.quick = wanted.quick;
-        if (wanted.duration != 0) how_much.duration = std::chrono::milliseconds(wanted.duration);
+        if (wanted.how_much.duration != 0) how_much.duration = std::chrono::milliseconds(wanted.how_much.duration);
         const auto all = all_measurements();
         const auto one = std::find_if(all.begin(), all.end(), [&](auto& each) { return each.name == wanted.measure; });
         if (one == all.end()) throw std::runtime_error("no such measurement; see --list");
@@ -194,14 +193,6 @@ bool measure_here(const wishes& wanted) {
     return !result.contains("error");
 }
 
-bench::effort effort_for(const wishes& wanted) {
-    bench::effort result{5, std::chrono::milliseconds(3000), 0};
-    if (wanted.quick) result = {1, std::chrono::milliseconds(100), 0};
-    if (wanted.repetitions != 0) result.repetitions = wanted.repetitions;
-    if (wanted.duration != 0) result.duration = std::chrono::milliseconds(wanted.duration);
-    return result;
-}
-
 /// \return  whether all could be measured
 bool run(const wishes& wanted) {
     if (wanted.list) {
@@ -209,31 +200,16 @@ bool run(const wishes& wanted) {
         return true;
     }
     const auto groups = make_groups(wanted);
-    std::ofstream file;
-    if (!wanted.output.empty()) {
-        file.open(wanted.output);
-        if (!file) throw std::runtime_error("can't write to " + wanted.output);
-    }
-    const bench::effort how_much = effort_for(wanted);
-    json result;
-    result["run"] = bench::describe_run(how_much);
+    const bench::effort usual{wanted.quick ? 1U : 5U, std::chrono::milliseconds(wanted.quick ? 100 : 3000), 0};
+    const bench::effort how_much = wanted.how_much.applied_to(usual);
+    json about = bench::describe_run(how_much);
     if (!wanted.before.empty()) {
         std::istringstream said(run_program({wanted.before, "--commit"}).said);
         std::string commit;
         said >> commit;
-        result["run"]["before"] = commit;
+        about["before"] = commit;
     }
-    std::printf("%s\n", result["run"].dump(2).c_str());
-    bool well = true;
-    for (const auto& group : groups) {
-        result["groups"].push_back(bench::run(group, how_much));
-        well = well && !result["groups"].back()["left_out"].contains("promisqs");
-    }
-    if (file.is_open()) {
-        file << result.dump() << '\n';
-        if (!file.flush()) throw std::runtime_error("could not write all of " + wanted.output);
-    }
-    return well;
+    return bench::run_all(groups, about, how_much, wanted.output);
 }
 
 }  // namespace
@@ -249,8 +225,9 @@ int main(int argc, char** argv) {
         ->check(CLI::ExistingFile);
     app.add_flag("--list", wanted.list, "show the names, and measure nothing");
     app.add_flag("--quick", wanted.quick, "once and shortly, with few of everything, to see that everything works");
-    app.add_option("--repetitions", wanted.repetitions, "how often each is measured (5)")->check(CLI::Range(1, 1000));
-    app.add_option("--duration", wanted.duration, "of a measurement of processor time, in milliseconds (3000)")
+    app.add_option("--repetitions", wanted.how_much.repetitions, "how often each is measured (5)")
+        ->check(CLI::Range(1, 1000));
+    app.add_option("--duration", wanted.how_much.duration, "of a measurement of processor time, in milliseconds (3000)")
         ->check(CLI::Range(50, 30000));
     app.add_option("--measure", wanted.measure, "measure this once, in this process, and print it as JSON");
     app.add_flag("--commit", wanted.commit, "show of which commit the library is that this was built with");

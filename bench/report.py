@@ -4,10 +4,11 @@
 
 usage: report.py DIRECTORY
 
-Reads compare.json, uncontended.json, recovery.json and numbers.json in DIRECTORY, as far as they are there, and writes results.json
-(all of them), results.md, and the plots as SVG beside them; no plots without matplotlib.
+Reads compare.json, uncontended.json, uncontended_clang.json, recovery.json and numbers.json in DIRECTORY, as far as they are there,
+and writes results.json (all of them), results.md, and the plots as SVG beside them; no plots without matplotlib.
 """
 
+import copy
 import json
 import math
 import pathlib
@@ -15,7 +16,9 @@ import re
 import statistics
 import sys
 
-OURS = "promisqs"
+import goals
+
+OURS = goals.OURS
 
 
 class Cell:
@@ -34,19 +37,28 @@ class Cell:
 
 
 class Group:
-    """Contenders that took turns. Only repetitions of one distance between the processors count: the one that most of them had."""
+    """Contenders that took turns. Only repetitions of one distance between the processors count: the one that most of them had,
+    unless another one is asked for."""
 
-    def __init__(self, found):
+    def __init__(self, found, distance=None):
+        self.found = found
         self.workload = found["workload"]
         self.parameters = found["parameters"]
         self.left_out = found["left_out"]
         self.histograms = found.get("histograms_ns", {})
         distances = [r["distance"] for r in found["repetitions"] if r.get("distance", "moved") != "moved"]
-        self.distance = statistics.mode(distances) if distances else None
+        self.distance = distance or (statistics.mode(distances) if distances else None)
         self.repetitions = [r for r in found["repetitions"] if r.get("distance") == self.distance]
         if not self.repetitions:  # it moved during all of them
             self.distance = "moved"
             self.repetitions = found["repetitions"]
+
+    def at(self, distance):
+        """The same group at a distance, unless it has fewer than three repetitions there, and more at another one."""
+        if distance == self.distance:
+            return self
+        count = sum(r.get("distance") == distance for r in self.found["repetitions"])
+        return Group(self.found, distance) if distance and count >= 3 else None
 
     def names(self):
         return list(dict.fromkeys(name for r in self.repetitions for name in r["figures"]))
@@ -61,16 +73,38 @@ class Group:
 
 
 class Results:
-    def __init__(self, compare, uncontended, recovery, numbers):
+    def __init__(self, compare, uncontended, uncontended_clang, recovery, numbers):
         self.run = compare.get("run") or numbers.get("run", {})
         self.numbers = {g["workload"]: Group(g) for g in numbers.get("groups", [])}
         self.numbers_before = numbers.get("run", {}).get("before")
         self.groups = [Group(g) for g in compare.get("groups", [])]
-        self.uncontended = google_medians(uncontended)
+        self.uncontended = {compiler: medians for compiler, found in (("g++", uncontended), ("clang", uncontended_clang))
+                            if (medians := google_medians(found))}
+        self.bytes_for_a_message = self.run.get("bytes_for_a_message", {})
         self.recovery = google_medians(recovery)
 
     def of(self, workload):
         return [g for g in self.groups if g.workload == workload]
+
+    def distances(self):
+        """All that were met. None, the first: what has no distance, such as what runs on one processor."""
+        met = {g.distance for g in self.groups} | {r.get("distance") for g in self.groups for r in g.found["repetitions"]}
+        return [None] + [d for d in ("near", "middle", "far", "unpinned") if d in met]
+
+    def at(self, distance):
+        """What was found at one distance."""
+        part = copy.copy(self)
+        part.groups = [g for group in self.groups if (g := group.at(distance))]
+        if distance is not None:
+            part.uncontended = dict.fromkeys(self.uncontended, {})
+            part.bytes_for_a_message = {}
+        return part
+
+    def describe(self, distance):
+        if distance is None:
+            return "one processor"
+        lines = [line for group in self.at(distance).groups if (line := group.line_ns())]
+        return f"{distance}: a cache line crosses in {number(statistics.median(lines))} ns" if lines else distance
 
     def find(self, workload, **parameters):
         for group in self.of(workload):
@@ -186,9 +220,14 @@ def idle_table(results):
                  [(n, f"{number(group.cell(n, 'cpu_percent').median)} %") for n in group.names()])
 
 
-def uncontended_table(results):
+def uncontended_tables(results):
+    parts = [f"By {compiler}:\n\n{uncontended_table(found)}" for compiler, found in results.uncontended.items()]
+    return "\n\n".join(parts)
+
+
+def uncontended_table(medians):
     cells = {}
-    for name, found in results.uncontended.items():
+    for name, found in medians.items():
         _, size, contender = name.split("/")[:3]
         cells.setdefault(contender, {})[size] = found["cpu_time"]
     sizes = sorted({s for row in cells.values() for s in row}, key=lambda s: 0 if s == "number" else int(s[:-1]))
@@ -209,92 +248,18 @@ def recovery_table(results):
 # ------------------------------------------------------------------------------------------------------------------------------ ratios
 
 
-def ratio(group, figure, one, other):
-    """Of medians of the same group."""
-    if not group:
-        return None
-    first, second = group.cell(one, figure), group.cell(other, figure)
-    return first.median / second.median if first and second and second.median else None
-
-
-def best(group, figure, names):
-    cells = [(c.median, n) for n in names if (c := group.cell(n, figure))] if group else []
-    return max(cells)[1] if cells else None
-
-
-def ratios(results):
-    """What the queue is measured by: (text, found, goal, stretch), where a goal has its own direction."""
-    rows = []
-
-    def add(text, found, goal, stretch):
-        rows.append((text, found, goal, stretch))
-
-    rate = "messages_per_s"
-    eight, sixty_four = results.find("one_to_one", size=8), results.find("one_to_one", size=64)
-    for one, how, goals in ((OURS, "waiting", ((">", 1.5, 2), (">", 3, 4), (">", 10, 15))),
-                            ("promisqs_stream", "waiting, `stream`", ((">", 1.5, 2), (">", 3, 4), (">", 10, 15))),
-                            ("promisqs_polled", "polled", ((">", 1.0, 1.5), (">", 2, 3), (">", 6, 10)))):
-        for other, goal in zip(("bare_ring", "vyukov_padded", "spin_lock"), goals):
-            add(f"one to one, 8 B, {how} ÷ {other}", ratio(eight, rate, one, other), goal[:2], goal[2])
-    add("one to one, 64 B, `lowest_latency` ÷ bare_ring", ratio(sixty_four, rate, "promisqs_latency", "bare_ring"), (">", 0.6), 0.75)
-    add("one to one, 64 B, `stream` ÷ bare_ring", ratio(sixty_four, rate, "promisqs_stream", "bare_ring"), (">", 0.9), 1.2)
-    for size, goal, stretch in ((256, 1.0, 1.15), (1024, 1.0, 1.15), (8192, 1.2, 2.0)):
-        group = results.find("one_to_one", size=size)
-        ours = best(group, rate, [OURS, "promisqs_stream"]) or OURS
-        add(f"one to one, {size} B, {ours} ÷ bare_ring", ratio(group, rate, ours, "bare_ring"), (">", goal), stretch)
-    add("declared one to one, 8 B ÷ bare_ring", ratio(eight, rate, "promisqs_declared_stream", "bare_ring"), (">", 2.6), 3)
-    add("declared one to one, 64 B, `stream` ÷ bare_ring", ratio(sixty_four, rate, "promisqs_declared_stream", "bare_ring"), (">", 1.5), 1.75)
-    way = results.find("one_way_latency", size=8)
-    p50 = "p50_ns"
-    latency = "promisqs_latency"
-    add("p50 one way, 8 B ÷ bare_line", ratio(way, p50, latency, "bare_line"), ("<", 1.9), 1.6)
-    add("p50 one way, 8 B ÷ vyukov_padded", ratio(way, p50, latency, "vyukov_padded"), ("<", 0.8), 0.7)
-    if way and way.cell(latency, p50):
-        add("p99 ÷ p50, 8 B", way.cell(latency, "p99_ns").median / way.cell(latency, p50).median, ("<", 2), 1.7)
-    for other, goal, stretch in (("spin_lock", 2, 2.5), ("iceoryx", 12, 15), ("pipe", 200, 250), ("unix_socket", 280, 340),
-                                 ("tcp_socket", 370, 450), ("dbus", 1000, 1300)):
-        add(f"p50 one way, 8 B, {other} ÷ promisqs", ratio(way, p50, other, latency), (">", goal), stretch)
-    for group, size, goal, stretch in ((sixty_four, 64, 0.97, 0.99), (eight, 8, 0.88, 0.97)):
-        add(f"ring ÷ the same without intents, {size} B", ratio(group, rate, "ring", "ring_without_intents"), (">", goal), stretch)
-    add("p50 of the ring ÷ the same without intents, 8 B", ratio(way, p50, "ring", "ring_without_intents"), ("<", 1.06), 1.0)
-    add("ring ÷ the same without looking for sleepers, 8 B", ratio(eight, rate, "ring", "ring_without_sleepers"), (">", 0.85), 0.97)
-    for processors, goal, stretch in (("one", 1.15, 1.05), ("two", 1.1, 1.0)):
-        group = results.find("wake_up", processors=processors)
-        text = f"wake-up on {processors} processor" + ("s" if processors == "two" else "")
-        add(f"{text}, asleep at once ÷ bare_futex", ratio(group, p50, "promisqs_at_once_asleep", "bare_futex"), ("<", goal), stretch)
-        add(f"{text}, having looked first ÷ bare_futex_after_looking", ratio(group, p50, OURS, "bare_futex_after_looking"), ("<", goal),
-            stretch)
-    four = results.find("topologies", producers=4, consumers=4)
-    libraries = ["atomic_queue", "boost_lockfree", "boost_message_queue", "boost_message_queue_waiting", "posix_mq_waiting", "spin_lock"]
-    all_ours = [OURS, "promisqs_waiting", "promisqs_friendly_waiting"]
-    if four and best(four, rate, libraries):
-        ours, other = best(four, rate, all_ours), best(four, rate, libraries)
-        add(f"4 to 4, 8 B, {ours} ÷ {other}", ratio(four, rate, ours, other), (">", 1.2), 3)
-        add("4 to 4, slowest 25 ms ÷ median", four.cell(ours, "slowest_window_of_median").median, (">", 0.0), 0.3)
-    together = results.find("on_one_processor")
-    if together:
-        ours = best(together, rate, all_ours)
-        other = best(together, rate, [n for n in together.names() if not n.endswith("_waiting") and n != OURS])
-        add(f"both on one processor, {ours} ÷ {other}", ratio(together, rate, ours, other), (">", 0.9), 1.0)
-        add(f"both on one processor, {ours} ÷ pipe", ratio(together, rate, ours, "pipe_waiting"), (">", 25), 35)
-    for size, goal, stretch in ((8, 2.5, 3), (64, 1.2, 1.5)):
-        group = results.find("batches", size=size, batch=32)
-        add(f"batches of 32, {size} B ÷ bare_ring", ratio(group, rate, OURS, "bare_ring"), (">", goal), stretch)
-    ours = results.uncontended.get(f"uncontended/8B/{OURS}")
-    other = results.uncontended.get("uncontended/8B/vyukov_padded")
-    if ours and other:
-        add("uncontended push and pop, 8 B ÷ vyukov_padded", ours["cpu_time"] / other["cpu_time"], ("<", 1.0), 0.8)
-    return [row for row in rows if row[1] is not None]
-
-
 def ratio_table(results):
-    def verdict(found, goal, stretch):
-        better = (lambda limit: found >= limit) if goal[0] == ">" else (lambda limit: found <= limit)
-        return "stretch" if better(stretch) else "met" if better(goal[1]) else "**missed**"
-
-    rows = [(text, number(found), f"{'≥' if goal[0] == '>' else '≤'} {goal[1]:g}", f"{stretch:g}", verdict(found, goal, stretch))
-            for text, found, goal, stretch in ratios(results)]
-    return table(["", "found", "goal", "stretch", ""], rows) if rows else ""
+    """A row for each measure, a column for each distance that the processors had."""
+    distances = results.distances()
+    columns = [goals.Measures(results.at(distance)).all for distance in distances]
+    rows = []
+    for row in zip(*columns):
+        if any(m.found is not None for m in row):
+            goal = f"{'≥' if row[0].direction == '>' else '≤'} {row[0].must:g}"
+            cells = ["" if m.found is None else f"{number(m.found)}, {m.verdict()}" for m in row]
+            rows.append([row[0].text, goal, f"{row[0].stretch:g}"] + cells)
+    head = [results.describe(distance) for distance in distances]
+    return table(["", "goal", "stretch"] + head, rows) if rows else ""
 
 
 # ---------------------------------------------------------------------------------------------------------------------- at any number
@@ -436,7 +401,7 @@ def plot_batches(results, directory, plot):
             axes.plot(*zip(*points), line, marker="o", markersize=3, label=f"{name}, {size} B",
                       color=plot.get_cmap("tab10")(i % 10))
     axes.set_xscale("log", base=2)
-    axes.set_xlabel("messages in a batch (the bare ring has none, and moves single ones)")
+    axes.set_xlabel("messages in a batch (promisqs_single and the bare ring move single ones)")
     axes.set_ylabel("million messages/s")
     axes.set_ylim(bottom=0)
     axes.set_title("Batches, one producer to one consumer", fontsize=10)
@@ -473,17 +438,18 @@ def markdown(results, pictures):
     left_out += [f"{topology}, {name}: {why}" for topology, g in results.numbers.items() for name, why in g.left_out.items()]
     sections = [
         ("Where and how", environment(results.run)),
-        ("Ratios", ratio_table(results)),
+        ("Goals", ratio_table(results)),
         ("At any number", numbers_table(results)),
         ("Latency, one way", latency_tables(results)),
         ("One producer to one consumer, million messages/s", streams(results, "one_to_one", size_of)),
         ("Several producers and consumers, processes, 8 bytes, million messages/s", streams(results, "topologies", topology_of)),
         ("Both on one processor, 8 bytes, million messages/s", streams(results, "on_one_processor", size_of)),
         ("Threads of one process, 8 bytes, million messages/s", streams(results, "threads", topology_of)),
+        ("Messages that were made right before, million messages/s", streams(results, "fresh", size_of)),
         ("Batches, million messages/s", batch_tables(results)),
         ("Wake-up of a sleeper", wake_up_table(results)),
         ("What an idle consumer uses", idle_table(results)),
-        ("Nobody in the way", uncontended_table(results)),
+        ("Nobody in the way", uncontended_tables(results)),
         ("After a death", recovery_table(results)),
         ("Left out", "\n".join(f"- {line}" for line in left_out)),
     ]
@@ -504,7 +470,7 @@ def main():
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         sys.exit(__doc__)
     directory = pathlib.Path(sys.argv[1])
-    parts = {name: read(directory / f"{name}.json") for name in ("compare", "uncontended", "recovery", "numbers")}
+    parts = {name: read(directory / f"{name}.json") for name in ("compare", "uncontended", "uncontended_clang", "recovery", "numbers")}
     if not any(parts.values()):
         sys.exit(f"report.py: no results in {directory}")
     results = Results(**parts)

@@ -8,7 +8,10 @@
 #include <cstddef>
 #include <cstdio>
 #include <exception>
+#include <fstream>
+#include <map>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -44,9 +47,9 @@ public:
         }
     }
     /// The turn was part of a repetition that counts.
-    void keep() {
+    void keep(const std::string& distance) {
         if (!left_out_.empty()) return;
-        keys_.push_back(last_key_);
+        keys_[distance].push_back(last_key_);
         if (last_.empty()) return;
         has_times_ = true;
         times_.add(last_);
@@ -54,7 +57,8 @@ public:
 
     [[nodiscard]] const std::string& name() const { return who_.name; }
     [[nodiscard]] const std::string& left_out() const { return left_out_; }
-    [[nodiscard]] const std::vector<double>& keys() const { return keys_; }
+    /// By the distance of the processors.
+    [[nodiscard]] const std::map<std::string, std::vector<double>>& keys() const { return keys_; }
     [[nodiscard]] bool has_times() const { return has_times_; }
     [[nodiscard]] json times() const { return times_.to_json(); }
 
@@ -63,7 +67,7 @@ private:
     std::string left_out_;
     std::vector<std::uint32_t> last_;
     double last_key_ = 0;
-    std::vector<double> keys_;
+    std::map<std::string, std::vector<double>> keys_;
     histogram times_;
     bool has_times_ = false;
 };
@@ -72,13 +76,21 @@ void show(const group& what, const std::vector<turn>& turns) {
     for (const turn& one : turns) {
         if (!one.left_out().empty()) {
             std::printf("  %-28s left out: %s\n", one.name().c_str(), one.left_out().c_str());
-        } else if (!one.keys().empty()) {
-            const auto [least, most] = std::minmax_element(one.keys().begin(), one.keys().end());
-            std::printf("  %-28s %s %.4g [%.4g, %.4g]\n", one.name().c_str(), what.key_figure.c_str(),
-                        median(one.keys()), *least, *most);
+        }
+        for (const auto& [distance, keys] : one.keys()) {
+            const auto [least, most] = std::minmax_element(keys.begin(), keys.end());
+            std::printf("  %-28s %s %.4g [%.4g, %.4g] %s\n", one.name().c_str(), what.key_figure.c_str(), median(keys),
+                        *least, *most, distance.c_str());
         }
     }
     std::fflush(stdout);
+}
+
+/// Whether promisqs itself could not be measured.
+bool lacks_promisqs(const json& found) {
+    const auto& left_out = found["left_out"].items();
+    return std::any_of(left_out.begin(), left_out.end(),
+                       [](const auto& one) { return one.key().starts_with("promisqs"); });
 }
 
 json to_json(std::optional<double> number) { return number ? json(*number) : json(nullptr); }
@@ -107,16 +119,17 @@ json run(const group& what, const effort& how_much) {
         }
         const auto after = what.two_processors ? measure_line_crossing() : std::nullopt;
         const bool moved = distance_class(before) != distance_class(after);
+        const std::string distance = moved ? "moved" : distance_class(after);
         if (what.two_processors) {
             repetition["line_ns"] = {to_json(before), to_json(after)};
-            repetition["distance"] = moved ? "moved" : distance_class(after);
+            repetition["distance"] = distance;
         }
         repetition["figures"] = std::move(figures);
         repetitions.push_back(std::move(repetition));
         if (moved && made < how_much.repetitions + spare_repetitions) continue;
         ++counted;
         if (moved) continue;
-        for (turn& one : turns) one.keep();
+        for (turn& one : turns) one.keep(what.two_processors ? distance : "");
     }
     show(what, turns);
 
@@ -133,6 +146,33 @@ json run(const group& what, const effort& how_much) {
     result["left_out"] = std::move(left_out);
     if (!times.empty()) result["histograms_ns"] = std::move(times);
     return result;
+}
+
+effort wanted_effort::applied_to(effort usual) const {
+    if (repetitions != 0) usual.repetitions = repetitions;
+    if (duration != 0) usual.duration = std::chrono::milliseconds(duration);
+    return usual;
+}
+
+bool run_all(const std::vector<group>& groups, const json& about, const effort& how_much, const std::string& output) {
+    std::ofstream file;
+    if (!output.empty()) {
+        file.open(output);
+        if (!file) throw std::runtime_error("can't write to " + output);
+    }
+    json result;
+    result["run"] = about;
+    std::printf("%s\n", about.dump(2).c_str());
+    bool well = true;
+    for (const group& one : groups) {
+        result["groups"].push_back(run(one, how_much));
+        well = well && !lacks_promisqs(result["groups"].back());
+    }
+    if (file.is_open()) {
+        file << result.dump() << '\n';
+        if (!file.flush()) throw std::runtime_error("could not write all of " + output);
+    }
+    return well;
 }
 
 void add_percentiles(sample& to) {

@@ -56,6 +56,22 @@ void add_sleepers(std::vector<group>& groups);
 /// Contenders that can't be measured are left out from then on, and named in the result.
 nlohmann::ordered_json run(const group& what, const effort& how_much);
 
+/// What a user asks for, beside the choice of groups. Zero: as usual.
+struct wanted_effort {
+    unsigned repetitions = 0;
+    unsigned duration = 0;  // milliseconds
+
+    [[nodiscard]] effort applied_to(effort usual) const;
+};
+
+/// Runs all groups, and writes what was found.
+///
+/// \param about   what is known of this run
+/// \param output  the file to write, as JSON; empty: none
+/// \return        whether promisqs itself could be measured everywhere
+bool run_all(const std::vector<group>& groups, const nlohmann::ordered_json& about, const effort& how_much,
+             const std::string& output);
+
 /// What must be known of the machine, the program and the time to understand the results.
 nlohmann::ordered_json describe_run(const effort& how_much);
 
