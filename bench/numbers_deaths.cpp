@@ -171,7 +171,7 @@ public:
         }
     }
     void stamp(std::uint64_t index, std::uint64_t value) const {
-        put(get<std::uint64_t>(56) + index * get<std::uint64_t>(40), value);
+        put(get<std::uint64_t>(56) + index * get<std::uint64_t>(40) + get<std::uint32_t>(52), value);
     }
     /// All words but the header, and `occupied` of entries.
     void randomise(unsigned seed, std::uint64_t entries) const {

@@ -301,7 +301,8 @@ static void plant_stamp(const scoped_name& name, std::uint64_t slot, std::uint64
     std::uint64_t slots = 0;
     const auto bytes = raw.read();
     std::memcpy(&slots, bytes.data() + offsetof(layout::header, fields.slots_offset), sizeof slots);
-    raw.write(slots + slot * layout::slot_stride(sizeof(std::uint64_t), alignof(std::uint64_t)), stamp);
+    constexpr std::uint64_t stride = layout::slot_stride(sizeof(std::uint64_t), alignof(std::uint64_t));
+    raw.write(slots + slot * stride + layout::stamp_offset(sizeof(std::uint64_t)), stamp);
 }
 
 TEST_CASE("push_all finds a foreign stamp corrupt where single pushes do") {

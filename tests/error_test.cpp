@@ -177,16 +177,18 @@ TEST_CASE("a field of the header that can't be true is named") {
         wrong{"lifetime", 12, 2}, wrong{"element size", 16, 0}, wrong{"element size", 16, ~std::uint64_t{0}},
         wrong{"element alignment", 24, 0}, wrong{"element alignment", 24, 3}, wrong{"element alignment", 24, 8192},
         wrong{"capacity", 32, 0}, wrong{"capacity", 32, ~std::uint64_t{0}}, wrong{"slot stride", 40, 0},
-        wrong{"slot stride", 40, 8}, wrong{"payload offset", 48, 1 << 20}, wrong{"slots offset", 56, 8},
-        wrong{"participants offset", 64, 0}, wrong{"participant count", 72, 0}, wrong{"participant count", 72, 65537},
-        wrong{"participant stride", 76, 64}, wrong{"schema offset", 80, 0}, wrong{"schema size", 88, ~std::uint64_t{0}},
-        wrong{"segment size", 112, 0}, wrong{"segment size", 112, std::uint64_t{1} << 60});
+        wrong{"slot stride", 40, 8}, wrong{"payload offset", 48, 1 << 20}, wrong{"stamp offset", 52, 16},
+        wrong{"slots offset", 56, 8}, wrong{"participants offset", 64, 0}, wrong{"participant count", 72, 0},
+        wrong{"participant count", 72, 65537}, wrong{"participant stride", 76, 64}, wrong{"schema offset", 80, 0},
+        wrong{"schema size", 88, ~std::uint64_t{0}}, wrong{"segment size", 112, 0},
+        wrong{"segment size", 112, std::uint64_t{1} << 60});
     const scoped_name name("corrupt");
     const auto q = queue::create(name, 5);
     const raw_object object(name.path());
     const auto bytes = object.read();
 
-    const bool narrow = planted.offset == 12 || planted.offset == 72 || planted.offset == 76;
+    const bool narrow = planted.offset == 12 || planted.offset == 48 || planted.offset == 52 || planted.offset == 72 ||
+                        planted.offset == 76;
     if (narrow) {
         object.write(planted.offset, static_cast<std::uint32_t>(planted.value));
     } else {

@@ -81,7 +81,8 @@ TEST_CASE("the header of a new queue is these bytes") {
           "0800000000000000"  // element alignment
           "0500000000000000"  // capacity
           "2000000000000000"  // slot stride
-          "0800000000000000"  // payload offset
+          "00000000"          // payload offset
+          "18000000"          // stamp offset
           "8006000000000000"  // slots offset
           "8004000000000000"  // participants offset
           "03000000"          // participant count
@@ -122,13 +123,13 @@ TEST_CASE("counters, intents, stamps and elements are where the documents say") 
     CHECK(bytes.u64(1152 + 40) == 1);
     CHECK(bytes.u64(1152 + 48) == 0);  // its last pop ticket
     CHECK(bytes.u64(1152 + 56) == 1);
-    CHECK(bytes.u32(1152 + 128) == 0);   // the second entry is free
-    CHECK(bytes.u64(slots) == lap + 1);  // full, lap 1
-    CHECK(bytes.u32(slots + 8) == 0xA3);
-    CHECK(bytes.u64(slots + 16) == 1);  // full, lap 0
-    CHECK(bytes.u32(slots + 24) == 0xA1);
-    CHECK(bytes.u64(slots + 32) == 1);
-    CHECK(bytes.u32(slots + 40) == 0xA2);
+    CHECK(bytes.u32(1152 + 128) == 0);  // the second entry is free
+    CHECK(bytes.u32(slots) == 0xA3);
+    CHECK(bytes.u64(slots + 8) == lap + 1);  // full, lap 1
+    CHECK(bytes.u32(slots + 16) == 0xA1);
+    CHECK(bytes.u64(slots + 24) == 1);  // full, lap 0
+    CHECK(bytes.u32(slots + 32) == 0xA2);
+    CHECK(bytes.u64(slots + 40) == 1);
 }
 
 TEST_CASE("single roles, their holders, and the wait words are where the documents say") {
@@ -160,20 +161,36 @@ TEST_CASE("single roles, their holders, and the wait words are where the documen
     CHECK(image(name).u32(512) == left + 2 + 4);  // for good
 }
 
-TEST_CASE("small elements are packed, larger ones begin on a line, and the largest have their bytes on one") {
+TEST_CASE("the stamp lies behind a small element, and before a large one") {
+    CHECK(layout::payload_offset(1, 1) == 0);
+    CHECK(layout::stamp_offset(1) == 8);
+    CHECK(layout::stamp_offset(8) == 8);
+    CHECK(layout::stamp_offset(12) == 16);
+    CHECK(layout::payload_offset(64, 64) == 0);
+    CHECK(layout::stamp_offset(64) == 64);
+    CHECK(layout::payload_offset(255, 1) == 0);
+    CHECK(layout::stamp_offset(255) == 256);
+    CHECK(layout::payload_offset(256, 8) == 64);
+    CHECK(layout::stamp_offset(256) == 0);
+    CHECK(layout::payload_offset(4096, 4096) == 4096);
+    CHECK(layout::stamp_offset(4096) == 0);
+}
+
+TEST_CASE("slots are packed, but one that about fills a line has it to itself, and a large element begins on one") {
     CHECK(layout::slot_stride(1, 1) == 16);
     CHECK(layout::slot_stride(8, 8) == 16);
+    CHECK(layout::slot_stride(16, 16) == 32);
     CHECK(layout::slot_stride(24, 8) == 32);
     CHECK(layout::slot_stride(32, 8) == 40);
     CHECK(layout::slot_stride(33, 1) == 64);
     CHECK(layout::slot_stride(56, 8) == 64);
-    CHECK(layout::slot_stride(64, 8) == 128);
-    CHECK(layout::payload_offset(255, 8) == 8);
-    CHECK(layout::payload_offset(256, 8) == 64);
+    CHECK(layout::slot_stride(57, 1) == 72);
+    CHECK(layout::slot_stride(64, 8) == 72);
+    CHECK(layout::slot_stride(64, 16) == 80);
+    CHECK(layout::slot_stride(64, 64) == 128);
+    CHECK(layout::slot_stride(192, 8) == 200);
+    CHECK(layout::slot_stride(255, 1) == 264);
     CHECK(layout::slot_stride(256, 8) == 320);
-    CHECK(layout::payload_offset(16, 16) == 16);
-    CHECK(layout::slot_stride(16, 16) == 32);
-    CHECK(layout::payload_offset(4096, 4096) == 4096);
     CHECK(layout::slot_stride(4096, 4096) == 8192);
 }
 
@@ -186,8 +203,10 @@ TEST_CASE("every slot of every element is aligned and inside the segment") {
             REQUIRE(plan.slot_stride % alignment == 0);
             REQUIRE(plan.slot_stride % 8 == 0);
             REQUIRE(plan.payload_offset % alignment == 0);
-            REQUIRE(plan.payload_offset >= 8);
+            REQUIRE(plan.stamp_offset % 8 == 0);
+            REQUIRE((plan.stamp_offset + 8 <= plan.payload_offset || plan.payload_offset + size <= plan.stamp_offset));
             REQUIRE(plan.payload_offset + size <= plan.slot_stride);
+            REQUIRE(plan.stamp_offset + 8 <= plan.slot_stride);
             REQUIRE(plan.segment_size == plan.slots_offset + 7 * plan.slot_stride);
             REQUIRE(plan.schema_offset + 41 <= plan.slots_offset);
         }

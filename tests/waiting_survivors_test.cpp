@@ -107,7 +107,8 @@ public:
     explicit slot_reader(const scoped_name& name)
         : file_(name.path()),
           stride_(promisqs::detail::layout::slot_stride(sizeof(numbered), alignof(numbered))),
-          first_(file_.read<std::uint64_t>(offsetof(promisqs::detail::layout::header, fields.slots_offset))),
+          first_(file_.read<std::uint64_t>(offsetof(promisqs::detail::layout::header, fields.slots_offset)) +
+                 promisqs::detail::layout::stamp_offset(sizeof(numbered))),
           capacity_(file_.read<std::uint64_t>(offsetof(promisqs::detail::layout::header, fields.capacity))),
           tickets_(capacity_) {}
     /// Of a slot; the index may go beyond the last one, and begins again.

@@ -88,7 +88,8 @@ private:
     static constexpr std::uint64_t first_slot =
         (sizeof(promisqs::detail::layout::counters) + promisqs::detail::layout::line - 1) /
         promisqs::detail::layout::line * promisqs::detail::layout::line;
-    using memory = promisqs::detail::slot_array<promisqs::detail::static_stride<stride, offset>>;
+    static constexpr std::uint64_t stamp_offset = promisqs::detail::layout::stamp_offset(sizeof(T));
+    using memory = promisqs::detail::slot_array<promisqs::detail::static_stride<stride, offset, stamp_offset>>;
 
     explicit ring_variant(shared_object object)
         : object_(std::move(object)),

@@ -18,8 +18,8 @@
 namespace bench {
 
 enum class slots {
-    packed,  // as far apart as those of promisqs, so that what differs is the algorithm
-    padded   // each begins at a cache line, as most implementations have it
+    packed,  // those of promisqs, so that what differs is the algorithm
+    padded   // each begins at a cache line, with its sequence number, as most implementations have it
 };
 
 /// The ring that promisqs is built on (Dmitry Vyukov, 1024cores.net, "Bounded MPMC queue"), as the textbook has it:
@@ -81,9 +81,14 @@ public:
 private:
     using word = std::atomic<std::uint64_t>;
 
-    static constexpr std::uint64_t packed_stride = promisqs::detail::layout::slot_stride(sizeof(T), alignof(T));
-    static constexpr std::uint64_t stride = Slots == slots::packed ? packed_stride : (packed_stride + 63) / 64 * 64;
-    static constexpr std::uint64_t offset = promisqs::detail::layout::payload_offset(sizeof(T), alignof(T));
+    static constexpr bool packed = Slots == slots::packed;
+    // Of a padded slot, as of promisqs's, a large element begins at a cache line, too.
+    static constexpr std::uint64_t padded_offset = sizeof(T) >= 256 ? 64 : 8;
+    static constexpr std::uint64_t offset =
+        packed ? promisqs::detail::layout::payload_offset(sizeof(T), alignof(T)) : padded_offset;
+    static constexpr std::uint64_t sequence_offset = packed ? promisqs::detail::layout::stamp_offset(sizeof(T)) : 0;
+    static constexpr std::uint64_t stride = packed ? promisqs::detail::layout::slot_stride(sizeof(T), alignof(T))
+                                                   : (padded_offset + sizeof(T) + 63) / 64 * 64;
     static constexpr std::uint64_t first_slot = 2 * promisqs::detail::layout::line;
 
     explicit vyukov(shared_object memory)
@@ -94,7 +99,9 @@ private:
     [[nodiscard]] std::byte* slot(std::uint64_t position) const {
         return bytes_ + first_slot + (position & mask_) * stride;
     }
-    [[nodiscard]] word& sequence(std::uint64_t position) const { return *reinterpret_cast<word*>(slot(position)); }
+    [[nodiscard]] word& sequence(std::uint64_t position) const {
+        return *reinterpret_cast<word*>(slot(position) + sequence_offset);
+    }
     [[nodiscard]] std::byte* payload(std::uint64_t position) const { return slot(position) + offset; }
 
     shared_object memory_;

@@ -55,9 +55,9 @@ def check_queue(name: str, pid: int) -> None:
         return
     header = seen["header"]
     expected = {"magic": "89 50 52 4f 4d 49 53 51", "layout_version": 4, "lifetime": 1, "element_size": 80,
-                "element_alignment": 8, "capacity": 5, "slot_stride": 128, "payload_offset": 8,
+                "element_alignment": 8, "capacity": 5, "slot_stride": 88, "payload_offset": 0, "stamp_offset": 80,
                 "participants_offset": 1152, "participant_count": 3, "participant_stride": 128, "schema_offset": 1536,
-                "schema_size": len(schema_text), "slots_offset": 1664, "segment_size": 1664 + 5 * 128,
+                "schema_size": len(schema_text), "slots_offset": 1664, "segment_size": 1664 + 5 * 88,
                 "creator_pid": pid, "max_deaths": 3, "single_roles": 0}
     expect("header", {field: header[field] for field in expected}, expected)
     expect("schema text", seen["schema"]["text"], schema_text)
@@ -98,14 +98,15 @@ def check_refusals(whole: bytes, folder: str) -> None:
         ("element size", 16, "<Q", 0), ("element size", 16, "<Q", 79), ("element size", 16, "<Q", 160),
         ("element alignment", 24, "<Q", 0), ("element alignment", 24, "<Q", 24), ("element alignment", 24, "<Q", 8192),
         ("capacity", 32, "<Q", 0), ("capacity", 32, "<Q", 6), ("capacity", 32, "<Q", 2**32 + 1),
-        ("slot stride", 40, "<Q", 136), ("payload offset", 48, "<Q", 16), ("slots offset", 56, "<Q", 1792),
-        ("participants offset", 64, "<Q", 1280), ("participant count", 72, "<I", 0), ("participant count", 72, "<I", 4),
+        ("slot stride", 40, "<Q", 96), ("payload offset", 48, "<I", 8), ("stamp offset", 52, "<I", 0),
+        ("slots offset", 56, "<Q", 1792), ("participants offset", 64, "<Q", 1280),
+        ("participant count", 72, "<I", 0), ("participant count", 72, "<I", 4),
         ("participant count", 72, "<I", 65537), ("participant stride", 76, "<I", 64), ("schema offset", 80, "<Q", 1664),
         ("schema size", 88, "<Q", 0), ("schema size", 88, "<Q", 2**20 + 1), ("schema size", 88, "<Q", 129),
         ("schema text", 88, "<Q", len(schema_text) - 1), ("schema fingerprint", 96, "<Q", 1),
         ("schema fingerprint", 1536 + schema_text.index("f32"), "3s", b"u32"),
         ("schema text", 1536 + schema_text.index("{"), "s", b"("), ("name fingerprint", 104, "<Q", 1),
-        ("segment size", 112, "<Q", 2296), ("max deaths", 132, "<I", 8), ("single roles", 136, "<I", 4),
+        ("segment size", 112, "<Q", 2096), ("max deaths", 132, "<I", 8), ("single roles", 136, "<I", 4),
         ("tail", 256, "<Q", 1 << 8 | 5), ("tail", 256, "<Q", 3),
         ("tail", 256, "<Q", 2 << 8), ("head", 384, "<Q", 0xFF), ("tail", 384, "<Q", 1 << 8 | 4)]
     for field, offset, layout, value in cases:
@@ -118,7 +119,7 @@ def check_refusals(whole: bytes, folder: str) -> None:
     path = os.path.join(folder, "returned")
     copy = bytearray(whole)
     struct.pack_into("<Q", copy, 256, 1 << 8 | 3 | 1 << 7)
-    struct.pack_into("<Q", copy, 1664 + 3 * 128, 2 * 32)
+    struct.pack_into("<Q", copy, 1664 + 3 * 88 + 80, 2 * 32)
     with open(path, "wb") as file:
         file.write(copy)
     seen = read(path)
@@ -130,10 +131,10 @@ def check_refusals(whole: bytes, folder: str) -> None:
 
     # Nobody holds a lock on a copy; a tombstone is no damage, and neither is one that its producer is still filling.
     path = os.path.join(folder, "copy")
-    slot, stamps = 1664, [1 << 8 | 2, 1 << 8, 2 << 8]
+    stamp_at, stamps = 1664 + 80, [1 << 8 | 2, 1 << 8, 2 << 8]
     copy = bytearray(whole)
     for i, stamp in enumerate(stamps):
-        struct.pack_into("<Q", copy, slot + i * 128, stamp)
+        struct.pack_into("<Q", copy, stamp_at + i * 88, stamp)
     with open(path, "wb") as file:
         file.write(copy)
     seen = read(path)

@@ -18,10 +18,10 @@ import struct
 import sys
 from typing import Any, Callable, Dict, List, NamedTuple, NoReturn, Tuple
 
-header_format = "<8sII7QII6QIII"
+header_format = "<8sII4QII2QII6QIII"
 header_names = """magic layout_version lifetime element_size element_alignment capacity slot_stride payload_offset
-    slots_offset participants_offset participant_count participant_stride schema_offset schema_size schema_fingerprint
-    name_fingerprint segment_size created_at creator_pid max_deaths single_roles""".split()
+    stamp_offset slots_offset participants_offset participant_count participant_stride schema_offset schema_size
+    schema_fingerprint name_fingerprint segment_size created_at creator_pid max_deaths single_roles""".split()
 tail_at, head_at, participants_at, participant_stride = 256, 384, 1152, 128
 lock_initialising, lock_users, lock_participants = 2**48, 2**48 + 1, 2**48 + 16
 no_ticket = 2**64 - 1
@@ -169,9 +169,11 @@ def check_header(header: Dict[str, Any], object_size: int) -> None:
     size, alignment = check("element_size", 1, 2**47), check("element_alignment", 1, 4096)
     if alignment & (alignment - 1):
         refuse("element_alignment", f"{alignment} is no power of two")
-    payload, slot_rounding = max(alignment, 64 if size >= 256 else 8), max(alignment, 64 if size > 32 else 8)
+    payload, stamp = (0, round_up(size, 8)) if size < 256 else (max(64, alignment), 0)
     check("payload_offset", payload, payload, " by element size and element alignment")
-    stride = round_up(payload + size, slot_rounding)
+    check("stamp_offset", stamp, stamp, " by element size")
+    unit = 8 if size <= 32 or 56 < size < 256 else 64
+    stride = round_up(max(payload + size, stamp + 8), max(alignment, unit))
     check("slot_stride", stride, stride, " by element size and element alignment")
     check("participants_offset", participants_at, participants_at)
     check("participant_stride", participant_stride, participant_stride)
@@ -246,10 +248,10 @@ class queue_reader:
     def message(self, ticket: int) -> Dict[str, Any]:
         where = self.place(ticket)
         slot = self.header["slots_offset"] + where["index"] * self.header["slot_stride"]
-        payload = slot + self.header["payload_offset"]
-        stamp = self.load(slot)
+        payload, stamp_at = slot + self.header["payload_offset"], slot + self.header["stamp_offset"]
+        stamp = self.load(stamp_at)
         copy = self.memory[payload:payload + self.header["element_size"]]
-        if self.load(slot) != stamp or stamp >> self.index_bits != where["lap"]:
+        if self.load(stamp_at) != stamp or stamp >> self.index_bits != where["lap"]:
             return {**where, "state": "gone"}  # popped meanwhile; the copy may be of two messages
         state = stamp % 2**self.index_bits
         value = {"value": self.element.decode(copy)} if state == 1 or state in range(4, 256) else {}

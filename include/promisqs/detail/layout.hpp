@@ -40,7 +40,8 @@ struct alignas(8) header_fields {
     std::uint64_t element_alignment;
     std::uint64_t capacity;
     std::uint64_t slot_stride;
-    std::uint64_t payload_offset;
+    std::uint32_t payload_offset;
+    std::uint32_t stamp_offset;
     std::uint64_t slots_offset;
     std::uint64_t participants_offset;
     std::uint32_t participant_count;
@@ -69,6 +70,7 @@ static_assert(offsetof(header, fields.element_alignment) == 24);
 static_assert(offsetof(header, fields.capacity) == 32);
 static_assert(offsetof(header, fields.slot_stride) == 40);
 static_assert(offsetof(header, fields.payload_offset) == 48);
+static_assert(offsetof(header, fields.stamp_offset) == 52);
 static_assert(offsetof(header, fields.slots_offset) == 56);
 static_assert(offsetof(header, fields.participants_offset) == 64);
 static_assert(offsetof(header, fields.participant_count) == 72);
@@ -204,17 +206,31 @@ constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) noexce
     return (value + unit - 1) / unit * unit;
 }
 
-/// Where an element lies in its slot, in bytes. The slot begins with its 8-byte stamp.
+// A slot is an element and an 8-byte stamp. A participant that waits looks at the stamp again and again, and the
+// participant that it waits for writes the element first, the stamp last. So the stamp of a small element lies behind
+// it: where the slot takes two lines, the look does not steal the line that is written first. docs/decisions/9-slots.md
+// has the measurements.
+
+/// Elements from this size on lie behind their stamp, on a 64-byte boundary: the copy is what costs then.
+inline constexpr std::uint64_t large_element = 256;
+
+/// Where the element lies in its slot, in bytes.
 constexpr std::uint64_t payload_offset(std::uint64_t element_size, std::uint64_t element_alignment) noexcept {
-    // From 256 bytes on, the copy is what costs, and it is fastest from a 64-byte boundary.
-    return greater(element_size >= 256 ? 64 : 8, element_alignment);
+    return element_size < large_element ? 0 : greater(64, element_alignment);
 }
 
-/// The bytes from one slot to the next. Small slots are packed, several to a cache line: that makes a stream of them
-/// faster. A larger slot begins on a line of its own.
+/// Where the stamp lies in its slot, in bytes.
+constexpr std::uint64_t stamp_offset(std::uint64_t element_size) noexcept {
+    return element_size < large_element ? round_up(element_size, 8) : 0;
+}
+
+/// The bytes from one slot to the next. Slots are packed: that makes a stream of them faster. But one that fits on a
+/// line and would take most of it has the line to itself, and so has the beginning of a large one.
 constexpr std::uint64_t slot_stride(std::uint64_t element_size, std::uint64_t element_alignment) noexcept {
-    const std::uint64_t unit = element_size <= 32 ? 8 : 64;
-    return round_up(payload_offset(element_size, element_alignment) + element_size, greater(unit, element_alignment));
+    const bool packed = element_size <= 32 || (element_size > 56 && element_size < large_element);
+    const std::uint64_t size =
+        greater(stamp_offset(element_size) + 8, payload_offset(element_size, element_alignment) + element_size);
+    return round_up(size, greater(packed ? 8 : 64, element_alignment));
 }
 
 /// Where the parts lie. It follows from what the creator asked for: an opener derives the same from the stored request,
@@ -222,6 +238,7 @@ constexpr std::uint64_t slot_stride(std::uint64_t element_size, std::uint64_t el
 struct plan {
     std::uint64_t slot_stride;
     std::uint64_t payload_offset;
+    std::uint64_t stamp_offset;
     std::uint64_t schema_offset;
     std::uint64_t slots_offset;
     std::uint64_t segment_size;  // 0: more than `max_segment_size`
@@ -232,6 +249,7 @@ constexpr plan make_plan(std::uint64_t element_size, std::uint64_t element_align
     plan result{};
     result.slot_stride = slot_stride(element_size, element_alignment);
     result.payload_offset = payload_offset(element_size, element_alignment);
+    result.stamp_offset = stamp_offset(element_size);
     result.schema_offset = participants_offset + std::uint64_t{participants} * sizeof(participant);
     result.slots_offset = round_up(result.schema_offset + schema_size, greater(line, element_alignment));
     const std::uint64_t room = max_segment_size - result.slots_offset;

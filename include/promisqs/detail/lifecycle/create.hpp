@@ -33,7 +33,8 @@ namespace promisqs::detail {
     fields.element_alignment = request.element.alignment;
     fields.capacity = request.capacity;
     fields.slot_stride = plan.slot_stride;
-    fields.payload_offset = plan.payload_offset;
+    fields.payload_offset = static_cast<std::uint32_t>(plan.payload_offset);
+    fields.stamp_offset = static_cast<std::uint32_t>(plan.stamp_offset);
     fields.slots_offset = plan.slots_offset;
     fields.participants_offset = layout::participants_offset;
     fields.participant_count = request.wanted.participants;
@@ -79,8 +80,9 @@ namespace promisqs::detail {
         throw;
     }
     const options& wanted = request.wanted;
-    const checked_header header{request.capacity,        request.element.size, wanted.participants, wanted.max_deaths,
-                                single_roles_of(wanted), wanted.life,          request.plan};
+    const checked_header header{request.capacity,    request.element.size, request.element.alignment,
+                                wanted.participants, wanted.max_deaths,    single_roles_of(wanted),
+                                wanted.life,         request.plan};
     return joined_segment(std::move(object), header, wanted, true);
 }
 

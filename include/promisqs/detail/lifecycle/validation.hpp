@@ -34,6 +34,7 @@ struct queue_request {
 struct checked_header {
     std::uint64_t capacity;
     std::uint64_t element_size;
+    std::uint64_t element_alignment;
     std::uint32_t participants;
     std::uint32_t max_deaths;
     std::uint32_t single_roles;  // `layout::single_producer`, `layout::single_consumer`
@@ -184,18 +185,14 @@ private:
     check.equal("schema offset", header.schema_offset, plan.schema_offset);
     check.equal("slot stride", header.slot_stride, plan.slot_stride);
     check.equal("payload offset", header.payload_offset, plan.payload_offset);
+    check.equal("stamp offset", header.stamp_offset, plan.stamp_offset);
     check.equal("slots offset", header.slots_offset, plan.slots_offset);
     check.between("segment size", header.segment_size, layout::participants_offset, mapped);
     check.equal("segment size", header.segment_size, plan.segment_size);
     check.between("max deaths", header.max_deaths, 0, layout::most_deaths);
     check.between("single roles", header.single_roles, 0, layout::single_producer | layout::single_consumer);
-    return {header.capacity,
-            header.element_size,
-            header.participant_count,
-            header.max_deaths,
-            header.single_roles,
-            lifetime{header.lifetime},
-            plan};
+    return {header.capacity,   header.element_size, header.element_alignment,  header.participant_count,
+            header.max_deaths, header.single_roles, lifetime{header.lifetime}, plan};
 }
 
 /// A stored schema text, fit to be shown: whatever it holds, and however long it claims to be.

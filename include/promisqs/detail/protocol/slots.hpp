@@ -10,16 +10,18 @@
 
 namespace promisqs::detail {
 
-/// The distance of slots, where it is known at compile time.
-template <std::uint64_t Stride, std::uint64_t PayloadOffset>
+/// The distance of slots, and where their parts lie, where that is known at compile time.
+template <std::uint64_t Stride, std::uint64_t PayloadOffset, std::uint64_t StampOffset>
 struct static_stride {
     static constexpr std::uint64_t stride = Stride;
     static constexpr std::uint64_t payload_offset = PayloadOffset;
+    static constexpr std::uint64_t stamp_offset = StampOffset;
 };
-/// The distance of slots, where it is not.
+/// The same, where it is not.
 struct runtime_stride {
     std::uint64_t stride;
     std::uint64_t payload_offset;
+    std::uint64_t stamp_offset;
 };
 
 /// The counters and slots of a segment: the `Memory` of ring_state.hpp. (Not named `slots`, which is a macro of Qt's.)
@@ -53,7 +55,8 @@ public:
         return counters_->irregular_cleared_at;
     }
     [[nodiscard]] std::atomic<std::uint64_t>& stamp(std::uint64_t index) const noexcept {
-        return *static_cast<std::atomic<std::uint64_t>*>(static_cast<void*>(first_ + index * Stride::stride));
+        std::byte* const place = first_ + index * Stride::stride + Stride::stamp_offset;
+        return *static_cast<std::atomic<std::uint64_t>*>(static_cast<void*>(place));
     }
     [[nodiscard]] void* payload(std::uint64_t index) const noexcept {
         return first_ + index * Stride::stride + Stride::payload_offset;

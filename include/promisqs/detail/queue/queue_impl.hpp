@@ -24,8 +24,8 @@ namespace promisqs::detail {
 
 template <class T>
 class queue_impl : public queue_base {
-    using stride =
-        static_stride<layout::slot_stride(sizeof(T), alignof(T)), layout::payload_offset(sizeof(T), alignof(T))>;
+    using stride = static_stride<layout::slot_stride(sizeof(T), alignof(T)),
+                                 layout::payload_offset(sizeof(T), alignof(T)), layout::stamp_offset(sizeof(T))>;
 
 public:
     /// A message, if `done`. A small one is returned in registers.

@@ -39,7 +39,7 @@ namespace promisqs::detail {
 inline untyped_ring ring_of(const segment& object, const checked_header& header, bool full_barriers = false) noexcept {
     const layout::plan& plan = header.plan;
     slot_array<runtime_stride> memory(object.counters(), object.at<std::byte>(plan.slots_offset),
-                                      {plan.slot_stride, plan.payload_offset});
+                                      {plan.slot_stride, plan.payload_offset, plan.stamp_offset});
     if (full_barriers) memory.use_full_barriers();
     return {memory, header.capacity, single_roles::of_bits(header.single_roles)};
 }
@@ -56,7 +56,7 @@ public:
           ring_(ring_of(object(), header(), !has_heavy_barriers_)),
           entries_(object(), table_),
           closer_(ring_, table_, object().file()),
-          dropped_(header().element_size, header().plan.payload_offset),
+          dropped_(header().element_size, header().element_alignment),
           schedules_{recovery_schedule(ring_.memory().look_due(role::producer)),
                      recovery_schedule(ring_.memory().look_due(role::consumer))},
           workspace_(header().participants, header().capacity) {}
