@@ -91,6 +91,13 @@ class OneLine(unittest.TestCase):
             took = self.caches.access(who, "line", True, self.caches.now) - self.caches.now
             self.assertTrue(least <= took <= most, took)
 
+    def test_a_write_waits_for_the_farthest_copy(self):
+        self.caches = Caches(60, far=600, cluster=2, migrates=False)
+        for who in (0, 1, 2):
+            self.access(who, False)
+        self.caches.now += 10000
+        self.assertGreaterEqual(self.caches.access(0, "line", True, self.caches.now) - self.caches.now, 600)
+
     def test_stores_become_visible_in_order(self):
         self.caches.access(0, "near", True, 0)
         far = self.caches.store(0, "missing", 1000)
