@@ -227,10 +227,10 @@ constexpr std::uint64_t stamp_offset(std::uint64_t element_size) noexcept {
 /// The bytes from one slot to the next. Slots are packed: that makes a stream of them faster. But one that fits on a
 /// line and would take most of it has the line to itself, and so has the beginning of a large one.
 constexpr std::uint64_t slot_stride(std::uint64_t element_size, std::uint64_t element_alignment) noexcept {
-    const bool packed = element_size <= 32 || (element_size > 56 && element_size < large_element);
+    const bool is_packed = element_size <= 32 || (element_size > 56 && element_size < large_element);
     const std::uint64_t size =
         greater(stamp_offset(element_size) + 8, payload_offset(element_size, element_alignment) + element_size);
-    return round_up(size, greater(packed ? 8 : 64, element_alignment));
+    return round_up(size, greater(is_packed ? 8 : 64, element_alignment));
 }
 
 /// Where the parts lie. It follows from what the creator asked for: an opener derives the same from the stored request,
