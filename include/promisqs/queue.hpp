@@ -198,21 +198,10 @@ public:
     /// \par If killed
     ///   the message is delivered to another consumer, or has been handed over, as if killed when this had returned
     [[nodiscard]] std::optional<T> pop() {
-        if constexpr (sizeof(std::optional<T>) <= 2 * sizeof(void*) && is_assignable) {
-            // Small messages are returned in registers. Going through memory stalls: the one-byte flag is read again as
-            // part of a wider word (store-forwarding failure). g++ 12 still takes a struct through memory where this is
-            // not inlined; `try_pop` does not have this.
-            typename impl::taken result{};
-            result.done = impl_.quick(detail::pop_one<T>{result.message.bytes});
-            if (!result.done) [[unlikely]]
-                result = impl_.take_parts_once_settled();
-            return result.done ? std::optional<T>(result.message.value) : std::nullopt;
-        } else {
-            detail::claim made{};
-            if (impl_.quick(detail::claim_for_pop{made})) [[likely]]
-                return impl_.take(made);
-            return impl_.take_once_settled();
-        }
+        detail::claim made{};
+        if (impl_.quick(detail::claim_for_pop{made})) [[likely]]
+            return impl_.take(made);
+        return impl_.take_once_settled();
     }
 
     /// Makes one attempt to take the oldest message, as `try_push`.
@@ -335,6 +324,7 @@ public:
     /// \par If killed
     ///   each of them is delivered to another consumer, or has been handed over, as by `pop`
     [[nodiscard]] size_type pop_some(std::span<T> room) requires is_assignable {
+        if (room.size() == 1) return pop_into(room.data()) ? 1 : 0;  // without what a batch costs
         size_type done = 0;
         const detail::pop_many<T> op{room, done};
         static_cast<void>(room.empty() || impl_.quick(op) || impl_.until_settled(op));
@@ -623,7 +613,10 @@ private:
         return impl_.take_until(deadline, stop);
     }
     status pop_until(T& out, std::uint64_t deadline, const stop_token& stop) {
-        const detail::pop_one<T> op{std::addressof(out)};
+        return pop_into_until(std::addressof(out), deadline, stop);
+    }
+    status pop_into_until(void* room, std::uint64_t deadline, const stop_token& stop) {
+        const detail::pop_one<T> op{room};
         if (impl_.quick(op)) [[likely]]
             return status::ok;
         return impl_.until(op, deadline, stop);
@@ -653,24 +646,28 @@ private:
     }
 
     size_type push_batch(std::span<const T> messages, size_type least) {
+        if (messages.size() == 1) return push(messages.front()) ? 1 : 0;  // without what a batch costs
         size_type done = 0;
         const detail::push_many<T> op{messages, least, done};
         static_cast<void>(messages.empty() || impl_.quick(op) || impl_.until_settled(op));
         return done;
     }
     size_type push_some_until(std::span<const T> messages, std::uint64_t deadline, const stop_token& stop) {
+        if (messages.size() == 1) return push_until(messages.front(), deadline, stop) == status::ok ? 1 : 0;
         size_type done = 0;
         const detail::push_many<T> op{messages, 1, done};
         if (!messages.empty() && !impl_.quick(op)) static_cast<void>(impl_.until(op, deadline, stop));
         return done;
     }
     status push_all_until(std::span<const T> messages, std::uint64_t deadline, const stop_token& stop) {
+        if (messages.size() == 1) return push_until(messages.front(), deadline, stop);
         refuse_if_too_large(messages.size());
         size_type done = 0;
         const detail::push_many<T> op{messages, messages.size(), done};
         return messages.empty() || impl_.quick(op) ? status::ok : impl_.until(op, deadline, stop);
     }
     size_type pop_some_until(std::span<T> room, std::uint64_t deadline, const stop_token& stop) {
+        if (room.size() == 1) return pop_into_until(room.data(), deadline, stop) == status::ok ? 1 : 0;
         size_type done = 0;
         const detail::pop_many<T> op{room, done};
         if (!room.empty() && !impl_.quick(op)) static_cast<void>(impl_.until(op, deadline, stop));

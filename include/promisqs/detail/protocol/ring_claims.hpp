@@ -221,7 +221,7 @@ private:
             // our intent. So either our look below sees the bit, or the closer sees our intent, and knows that our
             // store may wipe the bit out. Without it, a push would come to its end after the queue was said to be
             // drained.
-            memory.light_barrier();
+            memory_.light_barrier();
             if (memory.tail().load(std::memory_order_relaxed) != ticket) [[unlikely]]
                 return false;
             // [P8] release, as [P3].

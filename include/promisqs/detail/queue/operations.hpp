@@ -11,20 +11,15 @@
 #include <promisqs/detail/layout.hpp>
 #include <promisqs/detail/protocol/ring.hpp>
 #include <promisqs/detail/protocol/role.hpp>
+#include <promisqs/detail/queue/copy.hpp>
 #include <promisqs/detail/queue/queue_base.hpp>
 
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <span>
 #include <type_traits>
 
 namespace promisqs::detail {
-
-template <class T>
-void copy_bytes(void* to, const void* from) noexcept {
-    std::memcpy(to, from, sizeof(T));
-}
 
 /// A small message is passed by value, so that the caller's need not have an address.
 template <class T>
@@ -44,7 +39,8 @@ struct push_one {
             return false;
         copy_bytes<T>(here.payload(made), std::addressof(message));
         here.publish(made);
-        queue.wake_consumers(queue.ring().memory());
+        queue.ring().memory().light_barrier();
+        queue.look_for_consumers(here.memory());
         return true;
     }
     void describe(operation&) const noexcept {}
@@ -64,7 +60,8 @@ struct pop_one {
             return false;
         copy_bytes<T>(out, here.payload(made));
         here.release(made);
-        queue.wake_producers(queue.ring().memory());
+        queue.ring().memory().light_barrier();
+        queue.look_for_producers(here.memory());
         return true;
     }
     void describe(operation& described) const noexcept { described.out = out; }
@@ -78,8 +75,9 @@ struct push_many {
     std::uint64_t least;
     std::uint64_t& done;
 
+    // Not inlined, so that a batch of one, which is pushed or popped singly, has all registers.
     template <class Queue>
-    bool attempt(const Queue& queue, layout::participant& self) const {
+    [[gnu::__noinline__]] bool attempt(const Queue& queue, layout::participant& self) const {
         done = queue.ring().push_some_if_ready(self, least, messages.size(), [&](void* slot, std::uint64_t i) {
             copy_bytes<T>(slot, std::addressof(messages[i]));
         });
@@ -96,8 +94,9 @@ struct pop_many {
     std::span<T> room;
     std::uint64_t& done;
 
+    // Not inlined, so that a batch of one, which is pushed or popped singly, has all registers.
     template <class Queue>
-    bool attempt(const Queue& queue, layout::participant& self) const {
+    [[gnu::__noinline__]] bool attempt(const Queue& queue, layout::participant& self) const {
         done = queue.ring().pop_some_if_ready(self, room.size(), [&](const void* slot, std::uint64_t i) {
             copy_bytes<T>(std::addressof(room[i]), slot);
         });

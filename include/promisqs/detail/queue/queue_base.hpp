@@ -97,17 +97,27 @@ public:
     layout::participant& self(role which) const { return key_.is_known(which) ? key_.known() : enlist(which); }
     [[nodiscard]] [[gnu::__always_inline__]] const entry_key& key() const noexcept { return key_; }
 
-    /// Looks at the wait word of the consumers, after so many messages were pushed.
+    /// Wakes consumers that sleep, after so many messages were pushed.
     template <class Memory>
     [[gnu::__always_inline__]] void wake_consumers(const Memory& memory, std::uint64_t messages = 1) const {
         memory.light_barrier();  // where the claim, by a plain store, was none
+        look_for_consumers(memory, messages);
+    }
+    /// The same, behind a light barrier.
+    template <class Memory>
+    [[gnu::__always_inline__]] void look_for_consumers(const Memory& memory, std::uint64_t messages = 1) const {
         if (wait_word(memory.wait_word(role::consumer)).needs_attention()) [[unlikely]]
             attend_to_consumers(messages);
     }
-    /// Looks at the wait word of the producers, after so many messages were popped.
+    /// Wakes producers that sleep, after so many messages were popped.
     template <class Memory>
     [[gnu::__always_inline__]] void wake_producers(const Memory& memory, std::uint64_t messages = 1) const {
         memory.light_barrier();
+        look_for_producers(memory, messages);
+    }
+    /// The same, behind a light barrier.
+    template <class Memory>
+    [[gnu::__always_inline__]] void look_for_producers(const Memory& memory, std::uint64_t messages = 1) const {
         if (wait_word(memory.wait_word(role::producer)).needs_attention()) [[unlikely]]
             attend_to_producers(messages);
     }

@@ -7,6 +7,7 @@
 #include <promisqs/detail/layout.hpp>
 #include <promisqs/detail/protocol/ring.hpp>
 #include <promisqs/detail/protocol/slots.hpp>
+#include <promisqs/detail/queue/copy.hpp>
 #include <promisqs/detail/queue/held_message.hpp>
 #include <promisqs/detail/queue/operations.hpp>
 #include <promisqs/detail/queue/queue_base.hpp>
@@ -28,12 +29,6 @@ class queue_impl : public queue_base {
                                  layout::payload_offset(sizeof(T), alignof(T)), layout::stamp_offset(sizeof(T))>;
 
 public:
-    /// A message, if `done`. A small one is returned in registers.
-    struct taken {
-        message_storage<T> message;
-        bool done = false;
-    };
-
     explicit queue_impl(queue_base joined) noexcept
         : queue_base(std::move(joined)), ring_(typed_slots<stride>(), capacity(), roles()) {}
 
@@ -50,16 +45,15 @@ public:
     // no registers. Nothing in them is compiled for size that takes time: they call what is not cold.
 
     template <class Operation>
-    [[gnu::__noinline__, gnu::__cold__]] status once(Operation op) const {
+    [[gnu::__noinline__]] status once(Operation op) const {
         return queue_base::once(erased<Operation>(op));
     }
     template <class Operation>
-    [[gnu::__noinline__, gnu::__cold__]] bool until_settled(Operation op) const {
+    [[gnu::__noinline__]] bool until_settled(Operation op) const {
         return queue_base::until_settled(erased<Operation>(op));
     }
     template <class Operation>
-    [[gnu::__noinline__, gnu::__cold__]] status until(Operation op, std::uint64_t deadline,
-                                                      const stop_token& stop) const {
+    [[gnu::__noinline__]] status until(Operation op, std::uint64_t deadline, const stop_token& stop) const {
         return queue_base::until(erased<Operation>(op), deadline, stop);
     }
 
@@ -67,7 +61,7 @@ public:
     // cleared first, all of it.
 
     [[gnu::__always_inline__]] std::optional<T> take(const claim& made) const {
-        std::optional<T> message(std::in_place, *static_cast<const T*>(ring_.payload(made)));
+        std::optional<T> message = optional_copy_of<T>(ring_.payload(made));
         finish_pop(made);
         return message;
     }
@@ -80,13 +74,6 @@ public:
         const erased<claim_for_pop> op({made});
         return queue_base::until(op, deadline, stop) == status::ok ? take(made) : std::nullopt;
     }
-    /// As `take_once_settled`, in two parts.
-    [[gnu::__noinline__, gnu::__cold__]] taken take_parts_once_settled() const {
-        taken result{};
-        result.done = queue_base::until_settled(erased<pop_one<T>>({result.message.bytes}));
-        return result;
-    }
-
     /// Lets `fill` make the message in a place that is claimed, and publishes it.
     template <class Fill>
     void push_claimed(const claim& made, Fill&& fill) const {
