@@ -79,6 +79,9 @@ struct wait_policy {
     /// How many pause instructions to make before the first look of a wait, if the thread has moved several messages
     /// since its last wait. Then there is a stream, which flows better if one stays behind. 0: none.
     std::uint32_t in_a_stream = 0;
+    /// Whether a thread that has spun in vain lately leaves the spinning out, and yields at once: up to 63 times of 64,
+    /// until the spinning pays off again. It is in vain where both roles share a processor, or messages are rare.
+    bool adaptive = false;
 
     /// They take a few milliseconds. A wait may overlook for so long that its time is over, or a stop is requested.
     static constexpr std::uint32_t most_pauses = 65536;
@@ -101,7 +104,7 @@ struct wait_policy {
     /// The default: low latency for single messages, throughput in a stream.
     static constexpr wait_policy balanced() noexcept {
         using namespace std::chrono_literals;
-        return {1, 5us, 65us, 64};
+        return {1, 5us, 65us, 64, true};
     }
 };
 

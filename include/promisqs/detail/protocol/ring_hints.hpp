@@ -32,6 +32,12 @@ public:
         const std::uint64_t head = memory_.head().load(std::memory_order_relaxed);
         return is_in(head, slot_state::full) || is_in(head, slot_state::tombstone) || !in_order();
     }
+    /// The next ticket of a role, if its slot is ready for it; `no_ticket` if not.
+    [[nodiscard]] std::uint64_t claimable_ticket(role whose) const noexcept {
+        const bool pushes = whose == role::producer;
+        const std::uint64_t ticket = (pushes ? memory_.tail() : memory_.head()).load(std::memory_order_relaxed);
+        return is_in(ticket, pushes ? slot_state::free : slot_state::full) ? ticket : layout::no_ticket;
+    }
     /// Whether the ring is closed, and all its tickets are claimed for a pop: what is left is in flight.
     [[nodiscard]] bool is_drained() const noexcept {
         const std::uint64_t tail = memory_.tail().load(std::memory_order_relaxed);

@@ -97,15 +97,58 @@ PROMISQS_DEFINITION outcome queue_base::look() const {
     return was_at == layout::no_ticket ? 1 : ring.space().distance(was_at, now_at);
 }
 
-// Reporting empty or full must read the other role's counter, which steals its cache line. A thread that succeeded
-// recently therefore checks its own slot again first.
-[[gnu::__noinline__]] PROMISQS_DEFINITION bool queue_base::spin_briefly(const operation& op) const {
-    constexpr unsigned looks = 16;
-    if (moved_since_last_idle(op.whose) == 0) return false;
-    for (unsigned i = 0; i < looks; ++i) {
-        os::pause();
+// A thread that has lost its claim makes way for a while, longer each time: with each attempt, the counter's cache line
+// moves from one thread to another. The numbers of pauses differ from thread to thread, so that two do not meet again.
+[[gnu::__noinline__]] PROMISQS_DEFINITION bool queue_base::claim_after_backing_off(const operation& op) const {
+    constexpr std::uint64_t least = 64;
+    constexpr std::uint64_t most = 256;
+    constexpr std::uint64_t golden = 0x9E37'79B9'7F4A'7C15;  // Fibonacci hashing (Knuth, volume 3, 6.4)
+    if (!key_.is_known(op.whose)) return false;
+    const layout::participant& entry = key_.known();
+    const auto& intent = op.whose == role::producer ? entry.push_intent : entry.pop_intent;
+    for (std::uint64_t limit = least; limit <= most; limit *= 2) {
+        // After a success the intent stays.
+        if (intent.load(std::memory_order_relaxed) != layout::no_ticket) return false;
+        const std::uint64_t ticket = session_->ring().claimable_ticket(op.whose);
+        if (ticket == layout::no_ticket) return false;
+        const std::uint64_t random = (ticket + reinterpret_cast<std::uintptr_t>(&entry)) * golden >> 32U;
+        for (std::uint64_t i = random % limit + 1; i != 0; --i) os::pause();
         if (op.attempt(op, *this)) return true;
     }
+    return false;
+}
+
+// Before a thread says that the queue is empty, or full, it must read the other role's counter. That takes its cache
+// line from the participants that move it. So a thread that has moved something since it last said so looks at its own
+// slot again first: as often as that has been worth while lately, and for some 2 µs at most. If it has moved several
+// messages, there is a stream, and it stays behind, as in a wait. A thread that has moved nothing does not look again.
+[[gnu::__noinline__]] PROMISQS_DEFINITION bool queue_base::spin_briefly(const operation& op) const {
+    constexpr std::uint64_t longest = 2'000;     // nanoseconds
+    constexpr std::uint32_t in_a_stream = 64;    // pauses: one to two microseconds
+    constexpr std::uint32_t between_times = 16;  // looks: what the time costs is nothing beside them
+    const std::uint64_t moved = moved_since_last_idle(op.whose);
+    if (moved == 0) return false;
+    adaptive_spin& mine = key_.polling(op.whose);
+    std::uint64_t looks = mine.looks();
+    if (looks == 0) return false;
+    if (moved > 1 && policy_.in_a_stream != 0) {
+        const std::uint64_t pauses = layout::lesser(policy_.in_a_stream, in_a_stream);
+        for (std::uint64_t i = 0; i < pauses; ++i) os::pause();
+        looks = layout::lesser(looks, between_times);
+    }
+    std::uint64_t end = 0;
+    for (std::uint32_t i = 0; i < looks; ++i) {
+        os::pause();
+        if (op.attempt(op, *this)) {
+            mine.found_after(i);
+            return true;
+        }
+        if (i % between_times != between_times - 1) continue;
+        const std::uint64_t now = os::steady_clock();
+        if (end == 0) end = now + longest;
+        if (now >= end) break;
+    }
+    mine.found_nothing();
     return false;
 }
 
@@ -136,7 +179,7 @@ PROMISQS_DEFINITION status queue_base::to_status(role whose, outcome found) cons
 }
 
 [[gnu::__noinline__]] PROMISQS_DEFINITION status queue_base::once(const operation& op) const {
-    if (spin_briefly(op)) return status::ok;
+    if (claim_after_backing_off(op) || spin_briefly(op)) return status::ok;
     if (!key_.is_known(op.whose)) return to_status(op.whose, attempt_and_resolve(op));
     return to_status(op.whose, resolve(op, key_.known()));
 }
@@ -199,7 +242,7 @@ outcome queue_base::wait_while_in_progress(role whose, std::uint64_t row, Attemp
 }
 
 [[gnu::__noinline__]] PROMISQS_DEFINITION bool queue_base::until_settled(const operation& op) const {
-    if (spin_briefly(op)) return true;
+    if (claim_after_backing_off(op) || spin_briefly(op)) return true;
     const auto attempt = [&] { return attempt_and_resolve(op); };
     const auto probe = [&] { return op.attempt(op, *this); };
     return wait_while_in_progress(op.whose, op.least, attempt, probe) == outcome::ok;
@@ -210,9 +253,20 @@ PROMISQS_DEFINITION bool queue_base::peek(void* out) const {
     return wait_while_in_progress(role::consumer, 1, attempt, [] { return false; }) == outcome::ok;
 }
 
+// The same policy, which yields from the beginning.
+[[nodiscard]] inline wait_policy without_spinning(wait_policy policy) noexcept {
+    policy.yield += policy.spin;
+    policy.spin = policy.spin.zero();
+    return policy;
+}
+
 [[gnu::__noinline__]] PROMISQS_DEFINITION status queue_base::until(const operation& op, std::uint64_t deadline,
                                                                    const stop_token& stop) const {
-    if (policy_.in_a_stream != 0 && deadline != 0 && moved_since_last_idle(op.whose) > 1) {
+    if (claim_after_backing_off(op)) return status::ok;
+    // Known threads only: others have no memory of how it went.
+    adaptive_spin* const spin = policy_.adaptive && key_.is_known(op.whose) ? &key_.spinning(op.whose) : nullptr;
+    const bool spins = spin == nullptr || spin->looks() != 0;
+    if (spins && policy_.in_a_stream != 0 && deadline != 0 && moved_since_last_idle(op.whose) > 1) {
         for (std::uint32_t i = 0; i < policy_.in_a_stream; ++i) {
             os::pause();
             if (i % 4096 == 4095 && (os::steady_clock() >= deadline || stop.stop_requested())) break;
@@ -224,7 +278,9 @@ PROMISQS_DEFINITION bool queue_base::peek(void* out) const {
     awaited_attempt what(*this, attempt, probe, false);
     const std::array sessions{session_.get()};
     waiter loop(sessions, {op.whose, op.least, &key_, signal.word()});
-    switch (loop.wait(what, policy_, deadline)) {
+    const waiter::ending end = loop.wait(what, spins ? policy_ : without_spinning(policy_), deadline);
+    if (spin != nullptr && spins) loop.has_spun_in_vain() ? spin->found_nothing() : spin->found_after(0);
+    switch (end) {
         case waiter::ending::settled: break;
         case waiter::ending::timed_out: return status::timed_out;
         case waiter::ending::stopped: return status::stopped;

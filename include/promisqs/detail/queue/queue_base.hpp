@@ -151,6 +151,7 @@ private:
     void attend_to_producers(std::uint64_t messages) const noexcept;
     outcome resolve(const operation& op, layout::participant& self) const;
     outcome attempt_and_resolve(const operation& op) const;
+    bool claim_after_backing_off(const operation& op) const;
     bool spin_briefly(const operation& op) const;
     std::uint64_t moved_since_last_idle(role whose) const;
     bool recover_when_idle(role whose, outcome found) const;

@@ -52,12 +52,17 @@ public:
         rest_.store(layout::lesser(2 * rest, at_rest), std::memory_order_relaxed);
     }
 
+    /// Whether this process has not called `promise` for some milliseconds.
+    [[nodiscard]] bool may_be_due(std::uint64_t now) const noexcept {
+        return now - asked_.load(std::memory_order_relaxed) >= when_stuck_long;
+    }
     /// Promises a look, if nobody looks soon enough. The caller looks now.
     ///
     /// \param wanted  how soon the look after this one is to be
     /// \param keeps   whether the caller sleeps in between
     /// \return        the promise; 0: others look
     [[nodiscard]] std::uint64_t promise(std::uint64_t wanted, std::uint64_t now, bool keeps) noexcept {
+        if (may_be_due(now)) asked_.store(now, std::memory_order_relaxed);
         std::uint64_t due = due_.load(std::memory_order_relaxed);
         const bool trusts = now - looked_.load(std::memory_order_relaxed) < distrust;
         if (trusts && is_within(due, now, wanted)) [[likely]]
@@ -143,6 +148,7 @@ private:
     // Everything is relaxed: nothing but the time of the next look depends on it.
     std::atomic<std::uint64_t>& due_;
     std::atomic<std::uint64_t> looked_ = 0;
+    std::atomic<std::uint64_t> asked_ = 0;
     std::atomic<std::uint64_t> not_before_ = 0;
     std::atomic<std::uint64_t> activity_ = 0;
     std::atomic<std::uint64_t> rest_ = when_idle;

@@ -7,6 +7,7 @@
 
 #include <promisqs/detail/layout.hpp>
 #include <promisqs/detail/protocol/role.hpp>
+#include <promisqs/detail/queue/adaptive_spin.hpp>
 
 #include <array>
 #include <cstddef>
@@ -23,7 +24,9 @@ namespace promisqs::detail {
 struct known_entry {
     std::array<std::uint64_t, 2> file_ids;  // by role: the queue; 0, if the thread does not have this role of it
     layout::participant* entry;
-    std::array<std::uint64_t, 2> idle_at;  // by role: the ticket at which it last found nothing, or no room
+    std::array<std::uint64_t, 2> idle_at;   // by role: the ticket at which it last found nothing, or no room
+    std::array<adaptive_spin, 2> polling;   // by role: before it says that there is nothing, or no room
+    std::array<adaptive_spin, 2> spinning;  // by role: before it lets others run, in a wait
 };
 
 /// A thread's table. Without a destructor: one look into it is all that a push pays.
@@ -131,6 +134,11 @@ public:
         return std::exchange(here().idle_at[index_of(which)], ticket);
     }
 
+    /// Whether the calling thread, which is known, looks again before it says that there is nothing, or no room.
+    [[nodiscard]] adaptive_spin& polling(role which) const noexcept { return here().polling[index_of(which)]; }
+    /// Whether it spins in a wait before it lets others run.
+    [[nodiscard]] adaptive_spin& spinning(role which) const noexcept { return here().spinning[index_of(which)]; }
+
 private:
     static constexpr std::size_t index_of(role which) noexcept { return static_cast<std::size_t>(which); }
 
@@ -143,6 +151,8 @@ private:
         known_entry& place = here();
         place.entry = mine.entry;
         place.idle_at.fill(layout::no_ticket);
+        place.polling.fill({});
+        place.spinning.fill({});
         for (std::size_t i = 0; i < place.file_ids.size(); ++i) place.file_ids[i] = mine.has_role[i] ? file_id_ : 0;
     }
 

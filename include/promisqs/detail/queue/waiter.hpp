@@ -79,9 +79,12 @@ public:
         using stage = wait_clock::stage;
         wait_clock clock(policy);
         unsigned contended = 0;
-        // This thread has found nothing before. It may never find nothing again, where messages come just in time.
-        recover_if_due(finding::nothing, os::coarse_steady_clock());
+        // This thread has found nothing before. It may never find nothing again, where messages come just in time. What
+        // it takes to know whether a look is due would take cache lines from the other role, so it asks rarely.
+        const std::uint64_t begun = os::coarse_steady_clock();
+        if (may_be_due(begun)) recover_if_due(finding::nothing, begun);
         for (stage at = clock.first(deadline != 0);;) {
+            if (at != stage::spin) has_spun_in_vain_ = true;
             if (at == stage::yield) os::yield();
             if (at != stage::sleep && clock.probe([&] { return what.probe(); })) return ending::settled;
             const finding found = what.check();
@@ -99,6 +102,9 @@ public:
             at = clock.at(os::steady_clock());  // how the next turn begins: time has passed, and a wake starts it over
         }
     }
+
+    /// Whether the wait has gone on after the policy's time to spin.
+    [[nodiscard]] bool has_spun_in_vain() const noexcept { return has_spun_in_vain_; }
 
 private:
     static constexpr unsigned most_contended = 64;
@@ -134,6 +140,14 @@ private:
         if (stuck) return recovery_schedule::behind(stuck_since_, now);
         if (one.ring().is_last_in_flight()) return recovery_schedule::when_idle;
         return one.schedule(word).idle(one.ring().activity());
+    }
+
+    // Reads nothing that other processes write.
+    [[nodiscard]] bool may_be_due(std::uint64_t now) const noexcept {
+        for (session* one : sessions_) {
+            if (one->schedule(terms_.whose).may_be_due(now)) return true;
+        }
+        return false;
     }
 
     void recover_if_due(finding found, std::uint64_t now) {
@@ -248,6 +262,7 @@ private:
     terms terms_;
     std::uint64_t stuck_since_ = 0;  // since when it has found an operation in progress; 0: it has not
     std::size_t places_used_ = 0;
+    bool has_spun_in_vain_ = false;
     std::array<place, most_queues> places_;
 };
 
