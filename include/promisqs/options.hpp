@@ -79,8 +79,9 @@ struct wait_policy {
     /// How many pause instructions to make before the first look of a wait, if the thread has moved several messages
     /// since its last wait. Then there is a stream, which flows better if one stays behind. 0: none.
     std::uint32_t in_a_stream = 0;
-    /// Whether a thread that has spun in vain lately leaves the spinning out, and yields at once: up to 63 times of 64,
-    /// until the spinning pays off again. It is in vain where both roles share a processor, or messages are rare.
+    /// Whether a thread that finds its messages as soon as it has yielded leaves the spinning out, and yields at once:
+    /// the other role then shares its processor. It spins once in 64 waits, until that pays off again. In waits for one
+    /// queue, not in `wait_any`.
     bool adaptive = false;
 
     /// They take a few milliseconds. A wait may overlook for so long that its time is over, or a stop is requested.

@@ -6,37 +6,48 @@
 namespace promisqs::detail {
 
 /// Whether to look once more for what is not there yet, and how often. A thread learns that for each queue and role
-/// from how it went lately. Looks that find something make it look for about as long the next time. Each time that they
-/// find nothing, it leaves out twice as many occasions.
+/// from how it went lately. Where at least one occasion of seven is worth while, it takes all of them, and looks about
+/// as often as it took the last time. Where nearly all are in vain, it takes one of 64.
+///
+/// All bytes are zero at first: nothing is known.
 class adaptive_spin {
 public:
-    static constexpr std::uint32_t most_looks = 1024;
+    static constexpr std::uint16_t most_looks = 1024;
+    static constexpr std::uint8_t left_out = 63;
 
     /// How many looks to make on this occasion; 0: none.
     [[nodiscard]] constexpr std::uint32_t looks() noexcept {
-        if (left_out_ != 0) {
-            --left_out_;
-            return 0;
+        if (vain_ >= too_vain) {
+            if (to_leave_out_ != 0) {
+                --to_leave_out_;
+                return 0;
+            }
+            to_leave_out_ = left_out;
+            return most_looks;
         }
-        return in_vain_ == 0 ? 4 * (std::uint32_t{took_} + 1) : most_looks;
+        return enough_ != 0 ? enough_ : most_looks;
     }
     /// Notes that something was found, after so many looks in vain.
     constexpr void found_after(std::uint32_t looks) noexcept {
-        took_ = static_cast<std::uint16_t>(looks < most_looks / 4 ? looks : most_looks / 4 - 1);
-        in_vain_ = 0;
+        enough_ = looks < most_looks / 4 ? static_cast<std::uint16_t>(4 * (looks + 1)) : most_looks;
+        vain_ = static_cast<std::uint8_t>(vain_ < worth_while ? vain_ - vain_ / step : worth_while);
     }
     /// Notes that nothing was found.
     constexpr void found_nothing() noexcept {
-        if (in_vain_ < most_doublings) ++in_vain_;
-        left_out_ = static_cast<std::uint8_t>((1U << in_vain_) - 1);
+        enough_ = 0;
+        vain_ = static_cast<std::uint8_t>(vain_ + (all_vain - vain_) / step);
     }
 
 private:
-    static constexpr std::uint8_t most_doublings = 6;  // so one occasion of 64 is always taken
+    // The part of occasions in vain, of 256, as an average in which each one counts an eighth.
+    static constexpr std::uint8_t step = 8;
+    static constexpr std::uint8_t all_vain = 255;
+    static constexpr std::uint8_t too_vain = 220;
+    static constexpr std::uint8_t worth_while = 168;  // after one success; so the next six occasions are taken, too
 
-    std::uint16_t took_ = 15;    // how many looks it took lately
-    std::uint8_t in_vain_ = 0;   // how many times in a row nothing was found
-    std::uint8_t left_out_ = 0;  // how many occasions to leave out
+    std::uint16_t enough_ = 0;  // looks; 0: unknown
+    std::uint8_t vain_ = 0;
+    std::uint8_t to_leave_out_ = 0;  // occasions
 };
 
 }  // namespace promisqs::detail

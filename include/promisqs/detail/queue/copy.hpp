@@ -51,6 +51,8 @@ template <class T>
 template <class T>
 [[gnu::__always_inline__]] inline std::optional<T> optional_copy_of(const void* message) {
     using result = std::optional<T>;
+    static_assert(sizeof(result) == (sizeof(T) + alignof(T)) / alignof(T) * alignof(T),
+                  "the flag lies behind the value");
     constexpr bool is_small = sizeof(result) <= 2 * sizeof(std::uint64_t);
     if constexpr (!std::is_trivially_copyable_v<result> || (!is_small && sizeof(T) <= most_inline_bytes)) {
         return result(std::in_place, *static_cast<const T*>(message));

@@ -94,16 +94,16 @@ PROMISQS_DEFINITION outcome queue_base::look() const {
     // Relaxed: it only decides how to look.
     const std::uint64_t now_at = ring.space().ticket_of(counter.load(std::memory_order_relaxed));
     const std::uint64_t was_at = key_.exchange_last_idle(whose, now_at);
-    return was_at == layout::no_ticket ? 1 : ring.space().distance(was_at, now_at);
+    return was_at == layout::no_ticket ? 0 : ring.space().distance(was_at, now_at);
 }
 
 // A thread that has lost its claim makes way for a while, longer each time: with each attempt, the counter's cache line
 // moves from one thread to another. The numbers of pauses differ from thread to thread, so that two do not meet again.
 [[gnu::__noinline__]] PROMISQS_DEFINITION bool queue_base::claim_after_backing_off(const operation& op) const {
     constexpr std::uint64_t least = 64;
-    constexpr std::uint64_t most = 256;
-    constexpr std::uint64_t golden = 0x9E37'79B9'7F4A'7C15;  // Fibonacci hashing (Knuth, volume 3, 6.4)
-    if (!key_.is_known(op.whose)) return false;
+    constexpr std::uint64_t most = 128;
+    constexpr std::uint64_t golden = 0x9E37'79B9'7F4A'7C15;      // Fibonacci hashing (Knuth, volume 3, 6.4)
+    if (op.least > 1 || !key_.is_known(op.whose)) return false;  // of several slots, one says nothing
     const layout::participant& entry = key_.known();
     const auto& intent = op.whose == role::producer ? entry.push_intent : entry.pop_intent;
     for (std::uint64_t limit = least; limit <= most; limit *= 2) {
@@ -119,22 +119,26 @@ PROMISQS_DEFINITION outcome queue_base::look() const {
 }
 
 // Before a thread says that the queue is empty, or full, it must read the other role's counter. That takes its cache
-// line from the participants that move it. So a thread that has moved something since it last said so looks at its own
-// slot again first: as often as that has been worth while lately, and for some 2 µs at most. If it has moved several
-// messages, there is a stream, and it stays behind, as in a wait. A thread that has moved nothing does not look again.
+// line from the participants that move it. So where its own role's counter has moved since it last said so, it looks at
+// its own slot again first: as often as that has been worth while lately, and for some 2 µs at most. If several
+// messages have moved, there is a stream, and it stays behind, as in a wait. If none has, it does not look again.
 [[gnu::__noinline__]] PROMISQS_DEFINITION bool queue_base::spin_briefly(const operation& op) const {
-    constexpr std::uint64_t longest = 2'000;     // nanoseconds
-    constexpr std::uint32_t in_a_stream = 64;    // pauses: one to two microseconds
-    constexpr std::uint32_t between_times = 16;  // looks: what the time costs is nothing beside them
+    constexpr std::uint64_t longest = 2'000;                    // nanoseconds
+    constexpr std::uint32_t in_a_stream = 64;                   // pauses: one to two microseconds
+    const std::uint32_t between_times = op.least > 1 ? 1 : 16;  // looks: what the time costs is little beside them
     const std::uint64_t moved = moved_since_last_idle(op.whose);
     if (moved == 0) return false;
     adaptive_spin& mine = key_.polling(op.whose);
     std::uint64_t looks = mine.looks();
     if (looks == 0) return false;
+    // It may never find nothing again, where messages come just in time.
+    if (const auto now = os::coarse_steady_clock(); session_->schedule(op.whose).may_be_due(now)) {
+        static_cast<void>(recover_when_idle(op.whose, outcome::empty));
+    }
     if (moved > 1 && policy_.in_a_stream != 0) {
         const std::uint64_t pauses = layout::lesser(policy_.in_a_stream, in_a_stream);
         for (std::uint64_t i = 0; i < pauses; ++i) os::pause();
-        looks = layout::lesser(looks, between_times);
+        looks = layout::lesser(looks, 16);
     }
     std::uint64_t end = 0;
     for (std::uint32_t i = 0; i < looks; ++i) {
@@ -253,18 +257,12 @@ PROMISQS_DEFINITION bool queue_base::peek(void* out) const {
     return wait_while_in_progress(role::consumer, 1, attempt, [] { return false; }) == outcome::ok;
 }
 
-// The same policy, which yields from the beginning.
-[[nodiscard]] inline wait_policy without_spinning(wait_policy policy) noexcept {
-    policy.yield += policy.spin;
-    policy.spin = policy.spin.zero();
-    return policy;
-}
-
 [[gnu::__noinline__]] PROMISQS_DEFINITION status queue_base::until(const operation& op, std::uint64_t deadline,
                                                                    const stop_token& stop) const {
     if (claim_after_backing_off(op)) return status::ok;
-    // Known threads only: others have no memory of how it went.
-    adaptive_spin* const spin = policy_.adaptive && key_.is_known(op.whose) ? &key_.spinning(op.whose) : nullptr;
+    // Only a known thread remembers how it went. A call that looks once does not spin.
+    const bool learns = policy_.adaptive && deadline != 0 && key_.is_known(op.whose);
+    adaptive_spin* const spin = learns ? &key_.spinning(op.whose) : nullptr;
     const bool spins = spin == nullptr || spin->looks() != 0;
     if (spins && policy_.in_a_stream != 0 && deadline != 0 && moved_since_last_idle(op.whose) > 1) {
         for (std::uint32_t i = 0; i < policy_.in_a_stream; ++i) {
@@ -278,8 +276,9 @@ PROMISQS_DEFINITION bool queue_base::peek(void* out) const {
     awaited_attempt what(*this, attempt, probe, false);
     const std::array sessions{session_.get()};
     waiter loop(sessions, {op.whose, op.least, &key_, signal.word()});
-    const waiter::ending end = loop.wait(what, spins ? policy_ : without_spinning(policy_), deadline);
-    if (spin != nullptr && spins) loop.has_spun_in_vain() ? spin->found_nothing() : spin->found_after(0);
+    const waiter::ending end = loop.wait(what, policy_, deadline, spins);
+    if (spin != nullptr && loop.learnt() == waiter::lesson::spinning_pays) spin->found_after(0);
+    if (spin != nullptr && loop.learnt() == waiter::lesson::yielding_helps && spins) spin->found_nothing();
     switch (end) {
         case waiter::ending::settled: break;
         case waiter::ending::timed_out: return status::timed_out;

@@ -13,7 +13,9 @@ namespace promisqs::detail {
 /// How far a wait has come, by a policy.
 class wait_clock {
 public:
-    explicit wait_clock(const wait_policy& policy) noexcept : policy_(within_bounds(policy)) {}
+    /// \param spins  false: it yields for the time to spin, too
+    explicit wait_clock(const wait_policy& policy, bool spins = true) noexcept
+        : policy_(spins ? within_bounds(policy) : without_spinning(within_bounds(policy))) {}
 
     /// Probes several times in a row.
     template <class Probe>
@@ -53,6 +55,11 @@ private:
         if (policy.spin < none) policy.spin = none;
         if (policy.yield < none) policy.yield = none;
         if (policy.pauses > wait_policy::most_pauses) policy.pauses = wait_policy::most_pauses;
+        return policy;
+    }
+    static wait_policy without_spinning(wait_policy policy) noexcept {
+        policy.yield = std::chrono::nanoseconds(sum(policy.spin.count(), policy.yield.count()));
+        policy.spin = policy.spin.zero();
         return policy;
     }
     static constexpr std::int64_t sum(std::int64_t a, std::int64_t b) noexcept {

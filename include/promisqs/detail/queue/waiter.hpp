@@ -25,6 +25,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 namespace promisqs::detail {
 
@@ -74,19 +75,29 @@ public:
 
     static constexpr std::size_t most_queues = os::most_watched_words - 1;
 
+    /// What a wait says of spinning.
+    enum class lesson {
+        none,
+        spinning_pays,   // what it waited for came while it spun
+        yielding_helps,  // it was there as soon as others had run: they share the processor
+    };
+
     /// \param deadline  by the steady clock, in nanoseconds; 0: looks once
-    ending wait(awaited& what, const wait_policy& policy, std::uint64_t deadline) {
+    /// \param spins     false: it yields at once
+    ending wait(awaited& what, const wait_policy& policy, std::uint64_t deadline, bool spins = true) {
         using stage = wait_clock::stage;
-        wait_clock clock(policy);
+        wait_clock clock(policy, spins);
         unsigned contended = 0;
         // This thread has found nothing before. It may never find nothing again, where messages come just in time. What
         // it takes to know whether a look is due would take cache lines from the other role, so it asks rarely.
         const std::uint64_t begun = os::coarse_steady_clock();
         if (may_be_due(begun)) recover_if_due(finding::nothing, begun);
         for (stage at = clock.first(deadline != 0);;) {
-            if (at != stage::spin) has_spun_in_vain_ = true;
-            if (at == stage::yield) os::yield();
-            if (at != stage::sleep && clock.probe([&] { return what.probe(); })) return ending::settled;
+            if (at == stage::yield && yield_and_look(what)) return ending::settled;
+            if (at != stage::sleep && clock.probe([&] { return what.probe(); })) {
+                if (at == stage::spin) learnt_ = lesson::spinning_pays;
+                return ending::settled;
+            }
             const finding found = what.check();
             if (found == finding::settled) return ending::settled;
             // It may be this thread that has just made way. Hostile bytes may make it look so for ever.
@@ -103,8 +114,7 @@ public:
         }
     }
 
-    /// Whether the wait has gone on after the policy's time to spin.
-    [[nodiscard]] bool has_spun_in_vain() const noexcept { return has_spun_in_vain_; }
+    [[nodiscard]] lesson learnt() const noexcept { return learnt_; }
 
 private:
     static constexpr unsigned most_contended = 64;
@@ -116,6 +126,14 @@ private:
         std::uint64_t promise;  // to look, which it keeps; 0: none
         std::uint64_t deputy;   // the promise in whose stead it would look; 0: none
     };
+
+    // True: settled, by the first look after the first yield.
+    [[nodiscard]] bool yield_and_look(awaited& what) {
+        os::yield();
+        if (std::exchange(has_yielded_, true) || !what.probe()) return false;
+        learnt_ = lesson::yielding_helps;
+        return true;
+    }
 
     [[nodiscard]] bool is_interrupted() const noexcept {
         // [T2] acquire, pairs with [T1]: what was done before the request is visible. Relaxed would let this thread
@@ -262,7 +280,8 @@ private:
     terms terms_;
     std::uint64_t stuck_since_ = 0;  // since when it has found an operation in progress; 0: it has not
     std::size_t places_used_ = 0;
-    bool has_spun_in_vain_ = false;
+    bool has_yielded_ = false;
+    lesson learnt_ = lesson::none;
     std::array<place, most_queues> places_;
 };
 
