@@ -324,7 +324,8 @@ public:
     /// \par If killed
     ///   each of them is delivered to another consumer, or has been handed over, as by `pop`
     [[nodiscard]] size_type pop_some(std::span<T> room) requires is_assignable {
-        if (room.size() == 1) return pop_into(room.data()) ? 1 : 0;  // without what a batch costs
+        if (room.size() == 1) [[likely]]
+            return pop_into(room.data()) ? 1 : 0;  // without what a batch costs
         size_type done = 0;
         const detail::pop_many<T> op{room, done};
         static_cast<void>(room.empty() || impl_.quick(op) || impl_.until_settled(op));
@@ -646,28 +647,32 @@ private:
     }
 
     size_type push_batch(std::span<const T> messages, size_type least) {
-        if (messages.size() == 1) return push(messages.front()) ? 1 : 0;  // without what a batch costs
+        if (messages.size() == 1) [[likely]]
+            return push(messages.front()) ? 1 : 0;  // without what a batch costs
         size_type done = 0;
         const detail::push_many<T> op{messages, least, done};
         static_cast<void>(messages.empty() || impl_.quick(op) || impl_.until_settled(op));
         return done;
     }
     size_type push_some_until(std::span<const T> messages, std::uint64_t deadline, const stop_token& stop) {
-        if (messages.size() == 1) return push_until(messages.front(), deadline, stop) == status::ok ? 1 : 0;
+        if (messages.size() == 1) [[likely]]
+            return push_until(messages.front(), deadline, stop) == status::ok ? 1 : 0;
         size_type done = 0;
         const detail::push_many<T> op{messages, 1, done};
         if (!messages.empty() && !impl_.quick(op)) static_cast<void>(impl_.until(op, deadline, stop));
         return done;
     }
     status push_all_until(std::span<const T> messages, std::uint64_t deadline, const stop_token& stop) {
-        if (messages.size() == 1) return push_until(messages.front(), deadline, stop);
+        if (messages.size() == 1) [[likely]]
+            return push_until(messages.front(), deadline, stop);
         refuse_if_too_large(messages.size());
         size_type done = 0;
         const detail::push_many<T> op{messages, messages.size(), done};
         return messages.empty() || impl_.quick(op) ? status::ok : impl_.until(op, deadline, stop);
     }
     size_type pop_some_until(std::span<T> room, std::uint64_t deadline, const stop_token& stop) {
-        if (room.size() == 1) return pop_into_until(room.data(), deadline, stop) == status::ok ? 1 : 0;
+        if (room.size() == 1) [[likely]]
+            return pop_into_until(room.data(), deadline, stop) == status::ok ? 1 : 0;
         size_type done = 0;
         const detail::pop_many<T> op{room, done};
         if (!room.empty() && !impl_.quick(op)) static_cast<void>(impl_.until(op, deadline, stop));
