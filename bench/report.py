@@ -228,6 +228,8 @@ def uncontended_tables(results):
 def uncontended_table(medians):
     cells = {}
     for name, found in medians.items():
+        if not name.startswith("uncontended/"):
+            continue
         _, size, contender = name.split("/")[:3]
         cells.setdefault(contender, {})[size] = found["cpu_time"]
     sizes = sorted({s for row in cells.values() for s in row}, key=lambda s: 0 if s == "number" else int(s[:-1]))

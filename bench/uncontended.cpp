@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <string>
@@ -99,6 +100,32 @@ void push_and_pop(benchmark::State& state) {
     }
 }
 
+/// What it costs to be told "empty", after so many messages, again and again. In nanoseconds: `mean`; `most`, and how
+/// much the first time took, when the thread had not learnt yet.
+void be_told_empty(benchmark::State& state, unsigned messages) {
+    using message = element<8>;
+    const segment_name segment;
+    auto queue = promisqs::shmem_queue<message>::create(segment.get(), capacity);
+    message room{};
+    double first = 0;
+    double most = 0;
+    for (auto _ : state) {
+        for (unsigned i = 0; i < messages; ++i) {
+            static_cast<void>(queue.push(room));
+            static_cast<void>(queue.try_pop(room));
+        }
+        const auto begun = std::chrono::steady_clock::now();
+        const auto found = queue.try_pop(room);
+        const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begun;
+        state.SetIterationTime(taken.count());
+        if (found != promisqs::status::empty) state.SkipWithError("not empty");
+        if (first == 0) first = taken.count();
+        most = std::max(most, taken.count());
+    }
+    state.counters["first_ns"] = first * 1e9;
+    state.counters["most_ns"] = most * 1e9;
+}
+
 template <class Queue, calls Calls = calls::inlined>
 void add(const char* name) {
     using message = typename Queue::value_type;
@@ -147,6 +174,11 @@ void add_all() {
     add_ways_to_pop<element<16>>();
     add_ways_to_pop<element<24>>();
     for_each_size([]<class T>() { add_rings<T>(); });
+    for (const unsigned messages : {0U, 1U, 10U}) {
+        benchmark::RegisterBenchmark(("told_empty/after_messages=" + std::to_string(messages)).c_str(), be_told_empty,
+                                     messages)
+            ->UseManualTime();
+    }
 }
 
 /// How contenders are compared unless the user says otherwise: they alternate, because the machine changes meanwhile.

@@ -77,7 +77,8 @@ struct wait_policy {
     /// How long, after that, to yield the processor between two looks; 0, or less: not at all.
     std::chrono::nanoseconds yield;
     /// How many pause instructions to make before the first look of a wait, if the thread has moved several messages
-    /// since its last wait. Then there is a stream, which flows better if one stays behind. 0: none.
+    /// since its last wait. Then there is a stream, which flows better if one stays behind. 0: none. Calls that do not
+    /// wait do the same, with 64 at most, before they say that there is nothing, or no room.
     std::uint32_t in_a_stream = 0;
     /// Whether a thread that finds its messages as soon as it has yielded leaves the spinning out, and yields at once:
     /// the other role then shares its processor. It spins once in 64 waits, until that pays off again. In waits for one

@@ -168,8 +168,9 @@ public:
         return impl_.until_settled(op);
     }
 
-    /// Makes one attempt to put a message at the end. After a run of successes, the first failing attempt retries for
-    /// about 0.5 µs before it reports.
+    /// Makes one attempt to put a message at the end. A thread that has pushed since it last found no room looks again
+    /// for about 2 µs, if that has been worth while lately, before it says so. A thread that has lost its place to
+    /// another one pauses, and tries again: twice at most, some 5 µs together.
     ///
     /// \return          `ok`, `full`, `closed`, or `would_block`: another participant is in the middle of an operation
     ///                  on the same position
