@@ -41,8 +41,8 @@ public:
         return done;
     }
 
-    // The drivers, for an operation whose quick attempt has failed. Out of line and cold, so that the quick path saves
-    // no registers. Nothing in them is compiled for size that takes time: they call what is not cold.
+    // The drivers, for an operation whose quick attempt has failed. Out of line, so that the quick path saves no
+    // registers. Not cold: a poller runs them all the time.
 
     template <class Operation>
     [[gnu::__noinline__]] status once(Operation op) const {
