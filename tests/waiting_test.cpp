@@ -10,6 +10,7 @@
 #include "support/sleepers.hpp"
 #include "support/status_text.hpp"
 
+#include <promisqs/detail/queue/wait_clock.hpp>
 #include <promisqs/detail/queue/waiter.hpp>
 #include <promisqs/queue.hpp>
 
@@ -24,6 +25,7 @@
 #include <stop_token>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using promisqs::status;
@@ -80,11 +82,12 @@ TEST_CASE("a wait keeps its limit, and gets its message, by a policy of any valu
     using std::chrono::nanoseconds;
     constexpr std::uint32_t most = std::numeric_limits<std::uint32_t>::max();
     const scoped_name name("wait-any-policy");
+    const bool adaptive = GENERATE(false, true);
     auto q = queue::create(name, 4);
     for (const std::uint32_t pauses : {0U, 1U, most}) {
         for (const nanoseconds spin : {nanoseconds::min(), -1ns, 0ns, nanoseconds::max()}) {
             for (const nanoseconds yield : {nanoseconds::min(), -1ns, 0ns, nanoseconds::max()}) {
-                q.set_wait_policy({pauses, spin, yield, most});
+                q.set_wait_policy({pauses, spin, yield, most, adaptive});
                 CHECK(q.pop_wait_for(10us) == std::nullopt);
                 for (std::uint64_t i = 0; i < 4; ++i) CHECK(q.push(i));
                 CHECK(q.push_wait_for(4, 10us) == status::timed_out);
@@ -93,6 +96,85 @@ TEST_CASE("a wait keeps its limit, and gets its message, by a policy of any valu
             }
         }
     }
+}
+
+namespace {
+
+// Lets the calling thread find its messages after a yield, so that it leaves out the spinning.
+void learn_to_yield(queue& q) {
+    constexpr std::uint64_t count = 500;
+    q.set_wait_policy({1, 1ns, 24h, 0, true});
+    std::jthread other([mine = queue::open(q.name())]() mutable {
+        for (std::uint64_t i = 0; i < count; ++i) {
+            static_cast<void>(mine.push_wait(i));
+            while (!mine.empty()) std::this_thread::yield();
+        }
+    });
+    for (std::uint64_t i = 0; i < count; ++i) CHECK(q.pop_wait() == i);
+}
+
+}  // namespace
+
+TEST_CASE("a wait that leaves out the spinning yields for that time instead") {
+    using promisqs::detail::wait_clock;
+    using std::chrono::nanoseconds;
+    using stage = wait_clock::stage;
+    const auto stages = [](const wait_policy& policy, std::uint64_t waited) {
+        wait_clock clock(policy, false);
+        const stage first = clock.first(true);
+        CHECK(clock.at(1) == first);
+        return std::pair(first, clock.at(1 + waited));
+    };
+    constexpr nanoseconds most = nanoseconds::max();
+    constexpr nanoseconds least = nanoseconds::min();
+
+    CHECK((stages({1, 5us, 10us}, 14'999) == std::pair(stage::yield, stage::yield)));
+    CHECK((stages({1, 5us, 10us}, 15'000) == std::pair(stage::yield, stage::sleep)));
+    CHECK((stages({1, 5us, 0us}, 5'000) == std::pair(stage::yield, stage::sleep)));
+    CHECK((stages({1, most, most}, 1U << 30U) == std::pair(stage::yield, stage::yield)));
+    CHECK((stages({1, most, 1ns}, 1U << 30U) == std::pair(stage::yield, stage::yield)));
+    // Negative times are none.
+    CHECK((stages({1, least, 10us}, 9'999) == std::pair(stage::yield, stage::yield)));
+    CHECK((stages({1, 10us, least}, 9'999) == std::pair(stage::yield, stage::yield)));
+    CHECK((stages({1, least, least}, 0) == std::pair(stage::sleep, stage::sleep)));
+}
+
+TEST_CASE("a thread that has learnt to yield keeps limits, gets what comes, and can be stopped") {
+    const scoped_name name("wait-learnt");
+    auto q = queue::create(name, 4);
+    learn_to_yield(q);
+    q.set_wait_policy({1, 24h, 0ns, 1, true});  // what is left out now lasts as long as the test
+    std::stop_source source;
+
+    CHECK(q.pop_wait_for(10us) == std::nullopt);
+    std::jthread other([mine = queue::open(name), &source]() mutable {
+        for (std::uint64_t i = 0; i < 100; ++i) static_cast<void>(mine.push_wait(i));
+        while (!mine.empty()) std::this_thread::yield();
+        source.request_stop();
+    });
+    for (std::uint64_t i = 0; i < 100; ++i) CHECK(q.pop_wait() == i);
+    std::uint64_t out = 0;
+    CHECK(q.pop_wait(out, source.get_token()) == status::stopped);
+}
+
+TEST_CASE("a thread that has learnt to yield is woken from its sleep") {
+    const scoped_name name("wait-learnt-asleep");
+    auto q = queue::create(name, 1);
+    std::atomic<bool> ready = false;
+    bool in_order = true;
+    std::jthread consumer([&, mine = queue::open(name)]() mutable {
+        learn_to_yield(mine);
+        mine.set_wait_policy({1, 1ns, 0ns, 0, true});
+        ready = true;
+        for (std::uint64_t i = 0; i < 10; ++i) in_order = mine.pop_wait() == i && in_order;
+    });
+    while (!ready) std::this_thread::yield();
+    for (std::uint64_t i = 0; i < 10; ++i) {
+        await_sleeper(q);
+        CHECK(q.push_wait(i) == status::ok);
+    }
+    consumer.join();
+    CHECK(in_order);
 }
 
 TEST_CASE("a wait takes at once what is there") {
