@@ -15,6 +15,7 @@
 #include <vector>
 
 using promisqs::detail::outcome;
+using promisqs::detail::role;
 using promisqs::detail::slot_state;
 using promisqs::detail::ticket_space;
 using promisqs_test::number_ring;
@@ -333,6 +334,58 @@ TEST_CASE("a tombstone is passed over by pops and peeks, and its slot is free ag
     CHECK(ring.pop(self, out) == outcome::contended);
     CHECK(ring.shared.slots[0].stamp.value == make_stamp(ring.tickets.next_lap(0), slot_state::free));
     CHECK(ring.pop(self, out) == (capacity > 1 ? outcome::ok : outcome::empty));
+}
+
+TEST_CASE("a ticket seems claimable while its slot is ready for the role, and no longer") {
+    const std::uint64_t capacity = any_capacity();
+    const bool wraps = GENERATE(false, true);
+    const std::uint64_t first = wraps ? just_below_wrap_around(capacity) : 0;
+    const number_ring<> ring(capacity, first);
+    participant self;
+    std::uint64_t out = 0;
+    const auto claimable = [&](role whose) { return ring.ring.claimable_ticket(whose); };
+
+    CHECK(claimable(role::producer) == first);
+    CHECK(claimable(role::consumer) == promisqs::detail::layout::no_ticket);
+    for (std::uint64_t i = 0; i < capacity; ++i) REQUIRE(ring.push(self, i) == outcome::ok);
+    CHECK(claimable(role::producer) == promisqs::detail::layout::no_ticket);
+    CHECK(claimable(role::consumer) == first);
+    REQUIRE(ring.pop(self, out) == outcome::ok);
+    CHECK(claimable(role::producer) == ring.tickets.next_lap(first));
+    CHECK(claimable(role::consumer) == (capacity > 1 ? ring.tickets.next(first) : promisqs::detail::layout::no_ticket));
+    ring.ring.close();
+    CHECK(claimable(role::producer) == promisqs::detail::layout::no_ticket);
+}
+
+TEST_CASE("whatever the words of a ring hold, a ticket that seems claimable is one of the ring's") {
+    const std::uint64_t capacity = any_capacity();
+    number_ring<> ring(capacity);
+    const ticket_space& tickets = ring.tickets;
+    const std::vector<std::uint64_t> words{0,
+                                           1,
+                                           2,
+                                           capacity - 1,
+                                           capacity,
+                                           tickets.closed_bit(),
+                                           tickets.next_lap(0),
+                                           tickets.next_lap(0) + 1,
+                                           tickets.previous_lap(0),
+                                           0x1234'5678'9ABC'DEF0,
+                                           promisqs::detail::layout::no_ticket};
+    for (const std::uint64_t counter : words) {
+        ring.shared.tail.value = counter;
+        ring.shared.head.value = counter;
+        for (const std::uint64_t stamp : words) {
+            for (auto& slot : ring.shared.slots) slot.stamp.value = stamp;
+            for (const role whose : {role::producer, role::consumer}) {
+                CAPTURE(capacity, counter, stamp, whose == role::producer);
+                const std::uint64_t found = ring.ring.claimable_ticket(whose);
+                const slot_state ready = whose == role::producer ? slot_state::free : slot_state::full;
+                const bool is_ready = tickets.valid(counter) && stamp == make_stamp(tickets.lap(counter), ready);
+                CHECK(found == (is_ready ? counter : promisqs::detail::layout::no_ticket));
+            }
+        }
+    }
 }
 
 TEST_CASE("counters that point outside the ring are corruption, not an access") {

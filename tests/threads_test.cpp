@@ -5,6 +5,7 @@
 #include "support/catch.hpp"
 #include "support/names.hpp"
 #include "support/raw_object.hpp"
+#include "support/status_text.hpp"
 
 #include <promisqs/queue.hpp>
 
@@ -16,6 +17,7 @@
 #include <vector>
 
 using promisqs::shmem_queue;
+using promisqs::status;
 using promisqs_test::scoped_name;
 
 namespace {
@@ -101,6 +103,45 @@ TEST_CASE("any number of threads push and pop through one handle, and every mess
     CHECK(count == producers * each);
     CHECK(sum == producers * each * (each - 1) / 2);
     CHECK(q.empty());
+}
+
+TEST_CASE("threads that lose claims to each other move every message once, by attempts that do not block") {
+    const std::uint64_t capacity = GENERATE(1U, 2U, 1000U);
+    constexpr std::uint64_t sides = 2;
+    constexpr std::uint64_t each = 20'000;
+    const scoped_name name("lost-claims");
+    auto q = shmem_queue<numbered>::create(name, capacity);
+    std::atomic<std::uint64_t> taken{0};
+    std::vector<ledger> ledgers(sides, ledger(sides));
+    std::vector<std::thread> threads;
+
+    for (std::uint64_t p = 0; p < sides; ++p) {
+        threads.emplace_back([&, p] {
+            for (std::uint64_t i = 0; i < each; ++i) {
+                while (q.try_push(numbered::make(p, i)) != status::ok) std::this_thread::yield();
+            }
+        });
+        threads.emplace_back([&, p] {
+            for (numbered out{}; taken.load() < sides * each;) {
+                const status answer = q.try_pop(out);
+                if (answer == status::ok) {
+                    ledgers[p].add(out);
+                    taken.fetch_add(1);
+                } else if (answer == status::empty) {
+                    std::this_thread::yield();
+                } else if (answer != status::would_block) {
+                    return;  // there is nothing else that it may say
+                }
+            }
+        });
+    }
+    for (auto& thread : threads) thread.join();
+
+    CHECK(ledgers[0].good());
+    CHECK(ledgers[1].good());
+    CHECK(ledgers[0].count() + ledgers[1].count() == sides * each);
+    CHECK(ledgers[0].sum() + ledgers[1].sum() == sides * each * (each - 1) / 2);
+    CHECK(q.try_push(numbered::make(0, 0)) == status::ok);  // neither full nor closed
 }
 
 TEST_CASE("a peek in the midst of pushes and pops never returns a torn message") {
