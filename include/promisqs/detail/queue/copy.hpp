@@ -30,7 +30,7 @@ template <class T>
     }
 }
 
-// None of the two is inlined: g++ 12 would clear the optional first, or copy it once more.
+// Neither of these two is inlined: g++ 12 would clear the optional first, or copy it once more.
 template <class T>
 [[gnu::__noinline__]] std::optional<T> empty_optional() noexcept {
     return std::nullopt;

@@ -107,7 +107,8 @@ PROMISQS_DEFINITION outcome queue_base::look() const {
     const layout::participant& entry = key_.known();
     const auto& intent = op.whose == role::producer ? entry.push_intent : entry.pop_intent;
     for (std::uint64_t limit = least; limit <= most; limit *= 2) {
-        // After a success the intent stays.
+        // Relaxed: it is our own. After a success the intent stays, so none means that a claim was lost, or that there
+        // never was one.
         if (intent.load(std::memory_order_relaxed) != layout::no_ticket) return false;
         const std::uint64_t ticket = session_->ring().claimable_ticket(op.whose);
         if (ticket == layout::no_ticket) return false;
@@ -131,7 +132,7 @@ PROMISQS_DEFINITION outcome queue_base::look() const {
     adaptive_spin& mine = key_.polling(op.whose);
     std::uint64_t looks = mine.looks();
     if (looks == 0) return false;
-    // It may never find nothing again, where messages come just in time.
+    // This thread may never get as far as the look for the dead below, if messages always come just in time.
     if (const auto now = os::coarse_steady_clock(); session_->schedule(op.whose).may_be_due(now)) {
         static_cast<void>(recover_when_idle(op.whose, outcome::empty));
     }

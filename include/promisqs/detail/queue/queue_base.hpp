@@ -103,7 +103,7 @@ public:
         memory.light_barrier();  // where the claim, by a plain store, was none
         look_for_consumers(memory, messages);
     }
-    /// The same, behind a light barrier.
+    /// The same, for a caller that has made the light barrier.
     template <class Memory>
     [[gnu::__always_inline__]] void look_for_consumers(const Memory& memory, std::uint64_t messages = 1) const {
         if (wait_word(memory.wait_word(role::consumer)).needs_attention()) [[unlikely]]
@@ -115,7 +115,7 @@ public:
         memory.light_barrier();
         look_for_producers(memory, messages);
     }
-    /// The same, behind a light barrier.
+    /// The same, for a caller that has made the light barrier.
     template <class Memory>
     [[gnu::__always_inline__]] void look_for_producers(const Memory& memory, std::uint64_t messages = 1) const {
         if (wait_word(memory.wait_word(role::producer)).needs_attention()) [[unlikely]]

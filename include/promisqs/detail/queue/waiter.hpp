@@ -193,9 +193,9 @@ private:
         here = {word, here.announced, 0, 0};
     }
 
-    // Marks its promise as vacant, and wakes the next participant of its role, if that one could go on, or if nobody is
-    // left who looks for the dead. Of a closed queue whose messages are all claimed, it wakes all consumers: they are
-    // to wait on the other word, or to be told.
+    // The waiter marks its promise as vacant. It wakes the next participant of its role if that one could go on, or if
+    // no participant is left that looks for the dead. If the queue is closed and all its messages are claimed, the
+    // waiter wakes all consumers: each of them must wait on the other word from now on, or return.
     void leave(session& one, const place& here) const noexcept {
         const bool nobody_looks = one.schedule(here.word).leave(here.promise, here.deputy);
         if (!here.announced) return;
