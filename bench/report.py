@@ -222,7 +222,15 @@ def idle_table(results):
 
 def uncontended_tables(results):
     parts = [f"By {compiler}:\n\n{uncontended_table(found)}" for compiler, found in results.uncontended.items()]
+    parts += [empty for found in results.uncontended.values() if (empty := told_empty_table(found))]
     return "\n\n".join(parts)
+
+
+def told_empty_table(medians):
+    rows = [[re.search(r"after_messages=(\d+)", name)[1], number(found["real_time"]), number(found["first_ns"])]
+            for name, found in medians.items() if name.startswith("told_empty/")]
+    rows.sort(key=lambda row: int(row[0]))
+    return table(["an \"empty\", after so many messages", "ns, median of means", "the first one, ns"], rows) if rows else ""
 
 
 def uncontended_table(medians):
