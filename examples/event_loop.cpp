@@ -47,6 +47,7 @@ private:
             promisqs::status last{};
             while ((last = queue_.try_pop(number)) == promisqs::status::ok) sum_ += number;
             if (last == promisqs::status::closed) {
+                finished_ = true;
                 timer_.cancel();
                 return;
             }
@@ -58,7 +59,7 @@ private:
     void tick() {
         timer_.expires_after(std::chrono::milliseconds(10));
         timer_.async_wait([this](const auto& error) {
-            if (error) return;
+            if (error || finished_) return;  // a handler that is due already can't be cancelled
             std::printf("so far: %llu\n", static_cast<unsigned long long>(sum_));
             tick();
         });
@@ -69,6 +70,7 @@ private:
     asio::posix::stream_descriptor descriptor_;
     asio::steady_timer timer_;
     std::uint64_t sum_ = 0;
+    bool finished_ = false;
 };
 
 }  // namespace
