@@ -10,6 +10,7 @@
 #include <promisqs/detail/schema/describe.hpp>
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <type_traits>
 
@@ -82,6 +83,18 @@ struct schema {
     return agree(a.fingerprint, b.fingerprint) && agree(a.name_fingerprint, b.name_fingerprint);
 }
 
+/// The type of a queue's elements, where it is known at run time alone. schema.hpp makes one from a text, and finds the
+/// fields in it.
+struct element_type {
+    std::string text;                ///< the schema, as in `schema::text`
+    std::uint64_t size;              ///< bytes
+    std::uint64_t alignment;         ///< bytes; a power of two
+    std::uint64_t fingerprint;       ///< as in `schema`; 0: unknown
+    std::uint64_t name_fingerprint;  ///< 0: none is given
+
+    friend bool operator==(const element_type&, const element_type&) = default;
+};
+
 namespace detail {
 
 template <class T>
@@ -111,6 +124,13 @@ template <class T>
 requires std::is_trivially_copyable_v<T>
 inline constexpr schema schema_of = detail::to_schema(detail::make_schema<std::remove_cv_t<T>>());
 
+/// The same at run time.
+template <queue_element T>
+[[nodiscard]] element_type element_type_of() {
+    const schema& type = schema_of<T>;
+    return {std::string(type.text), sizeof(T), alignof(T), type.fingerprint, type.name_fingerprint};
+}
+
 namespace detail {
 
 /// The type of a queue's elements, as far as two programs have to agree on it.
@@ -118,6 +138,12 @@ struct element_description {
     std::uint64_t size;  // bytes
     std::uint64_t alignment;
     schema type;
+
+    [[nodiscard]] static element_description of(const element_type& type) noexcept {
+        return {type.size, type.alignment, {type.text, type.fingerprint, type.name_fingerprint}};
+    }
+    /// Any element.
+    [[nodiscard]] static element_description any() noexcept { return {0, 0, {{}, 0, 0}}; }
 };
 
 }  // namespace detail

@@ -30,6 +30,7 @@ enum class errc {
     invalid_name,            ///< empty, too long, or with a slash
     invalid_capacity,        ///< 0, or too large
     invalid_options,         ///< an option outside its range
+    invalid_type,            ///< `untyped_queue`: a schema text that is none, or a size or alignment outside its range
     no_memory,               ///< the system does not grant the shared memory, or what was asked of it
     no_permission,           ///< the system denies the access
     too_many_participants,   ///< all participant entries are taken
@@ -66,6 +67,7 @@ namespace detail {
         case errc::invalid_name: return "invalid name";
         case errc::invalid_capacity: return "invalid capacity";
         case errc::invalid_options: return "invalid options";
+        case errc::invalid_type: return "invalid element type";
         case errc::no_memory: return "no memory";
         case errc::no_permission: return "no permission";
         case errc::too_many_participants: return "too many participants";
@@ -91,6 +93,7 @@ public:
             case errc::not_found: return std::errc::no_such_file_or_directory;
             case errc::invalid_name:
             case errc::invalid_capacity:
+            case errc::invalid_type:
             case errc::batch_too_large:
             case errc::invalid_options: return std::errc::invalid_argument;
             case errc::no_memory: return std::errc::not_enough_memory;
@@ -142,6 +145,13 @@ private:
     }
 
     std::runtime_error text_;  // its string is shared between copies, so that copying an exception can't throw
+};
+
+/// A text that is no schema, a path that leads to no field, or a value that does not fit (schema.hpp). `what()` says
+/// what was expected, and what was found.
+class schema_error : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
 };
 
 }  // namespace promisqs

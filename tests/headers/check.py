@@ -18,7 +18,7 @@ LONGER = {
     "queue.hpp": "it is the reference documentation",
 }
 
-PUBLIC = {"queue", "wait_any", "ready_event", "options", "status", "error", "stats", "element", "version"}
+PUBLIC = {"queue", "wait_any", "ready_event", "options", "status", "error", "stats", "element", "schema", "version"}
 
 # Public headers that are nothing but types, which every folder may use.
 PLAIN = {"options", "status", "error", "stats", "element"}
@@ -35,12 +35,12 @@ FOLDERS = {
 BESIDE_LAYOUT = {"raise": {"os", "lifecycle", "queue"}}  # it makes errors, for folders that throw
 # Says what compilers will do, before anything else is parsed: every public header includes it first, and no other does.
 FIRST = "platform"
-# `schema` stands alone. `protocol` throws nothing, so it has no use for errors.
-NO_PLAIN = {"schema": PLAIN, "protocol": {"error"}}
+# `schema` stands alone, but for errors. `protocol` throws nothing, so it has no use for them.
+NO_PLAIN = {"schema": PLAIN - {"error"}, "protocol": {"error"}}
 NO_LAYOUT = {"schema"}
 
 # A public header includes public ones and detail/queue; these include more.
-PUBLIC_EXTRA = {"element": {"schema", "layout"}}
+PUBLIC_EXTRA = {"element": {"schema", "layout"}, "schema": {"schema"}}
 
 # What `protocol` must not know: the system, the clock, Boost, exceptions, threads.
 NOT_IN_PROTOCOL = re.compile(

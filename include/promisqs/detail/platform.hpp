@@ -65,6 +65,7 @@
 #include <type_traits>
 #include <unordered_map>
 #include <utility>
+#include <variant>
 #include <vector>
 #if __has_include(<stop_token>)
 #include <stop_token>
