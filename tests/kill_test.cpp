@@ -260,6 +260,10 @@ TEST_CASE("killed at every instruction of a pop") { kill_everywhere("pop"); }
 TEST_CASE("killed at every instruction of a try_pop") { kill_everywhere("try_pop"); }
 TEST_CASE("killed at every instruction of a pop_with") { kill_everywhere("pop_with"); }
 TEST_CASE("killed at every instruction of a peek") { kill_everywhere("peek"); }
+TEST_CASE("killed at every instruction of a push without a type") { kill_everywhere("untyped push"); }
+TEST_CASE("killed at every instruction of a push_with without a type") { kill_everywhere("untyped push_with"); }
+TEST_CASE("killed at every instruction of a pop without a type") { kill_everywhere("untyped pop"); }
+TEST_CASE("killed at every instruction of a pop_with without a type") { kill_everywhere("untyped pop_with"); }
 
 // The rest are long calls: thousands of instructions, most of them the library's and the system's. Before and after
 // each system call, and in between at every so many instructions, about so many in all; at every instruction if

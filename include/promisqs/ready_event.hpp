@@ -17,6 +17,21 @@
 
 namespace promisqs {
 
+class untyped_queue;
+
+namespace detail {
+
+template <class T>
+struct handle_of {
+    using type = shmem_queue<T>;
+};
+template <>
+struct handle_of<void> {
+    using type = untyped_queue;
+};
+
+}  // namespace detail
+
 /// A file descriptor for `poll`, `epoll` or Boost.Asio. It is readable when a pop of a queue would not have to wait:
 /// the queue has a message, or is closed and drained.
 ///
@@ -32,14 +47,16 @@ namespace promisqs {
 /// threads. A push makes a system call to wake it only while it sleeps. After it has made a descriptor readable, it
 /// leaves that queue alone until `rearm`. Different events can be used by different threads at once. A forked child has
 /// no such thread: its parent's events do nothing there, and it makes events of its own.
-template <queue_element T>
+///
+/// \tparam T  of a `shmem_queue<T>`; void: of an `untyped_queue`
+template <class T>
 class ready_event {
 public:
     /// Watches the queue, through a copy of the handle. The thread also recovers what dead processes have left in it,
     /// and calls the callable of `on_dropped` then, which may make and destroy events.
     ///
     /// \throws std::system_error  if there is no descriptor or no thread to be had
-    explicit ready_event(const shmem_queue<T>& watched)
+    explicit ready_event(const typename detail::handle_of<T>::type& watched)
         : watcher_(detail::start_watching(detail::queue_access::base_of(watched))) {}
     ready_event(const ready_event&) = delete;
     ready_event& operator=(const ready_event&) = delete;
@@ -56,5 +73,9 @@ public:
 private:
     std::shared_ptr<detail::event_watcher> watcher_;
 };
+
+template <class T>
+ready_event(const shmem_queue<T>&) -> ready_event<T>;
+ready_event(const untyped_queue&)->ready_event<void>;
 
 }  // namespace promisqs

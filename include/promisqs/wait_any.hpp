@@ -30,9 +30,9 @@ namespace promisqs {
 namespace detail {
 
 template <class T>
-inline constexpr bool is_queue = false;
-template <class T>
-inline constexpr bool is_queue<shmem_queue<T>> = true;
+inline constexpr bool is_queue = requires(const T& handle) {
+    queue_access::base_of(handle);
+};
 
 template <class T>
 concept queue_reference = std::is_lvalue_reference_v<T> && is_queue<std::remove_cvref_t<T>>;
@@ -88,7 +88,7 @@ std::optional<std::size_t> wait_any_of(queue_range auto& queues, const wait_limi
 /// Waits until a pop of one of the queues would not have to wait: the queue has a message, or is closed and drained.
 /// Popping is left to the caller. Another consumer may be faster: so use `try_pop`, and wait again.
 ///
-/// \param first      a queue
+/// \param first      a queue: a `shmem_queue` or an `untyped_queue`
 /// \param others     up to 126 more, of any element types; then, to limit the wait, a duration or a point of the
 ///                   steady clock (zero, or less, looks once); then, to end it from another thread, a `std::stop_token`
 /// \return           the index of the first queue that is ready; nothing: the time is over, or a stop was requested

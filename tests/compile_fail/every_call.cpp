@@ -4,12 +4,17 @@
 
 #include <promisqs/queue.hpp>
 #include <promisqs/ready_event.hpp>
+#include <promisqs/schema.hpp>
+#include <promisqs/untyped_queue.hpp>
 #include <promisqs/wait_any.hpp>
 
 #include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
+#include <vector>
 
 namespace {
 
@@ -73,11 +78,54 @@ bool uses(T& one) {
            promisqs::shmem_queue<T>::remove(q.name());
 }
 
+using promisqs::untyped_queue;
+
+bool pushes(untyped_queue& q, std::span<const std::byte> one, std::chrono::steady_clock::time_point when) {
+    const std::chrono::seconds second{1};
+    const auto fill = [&](std::span<std::byte> room) { room.front() = one.front(); };
+    return q.push(one) && ok(q.try_push(one)) && ok(q.push_wait(one)) && ok(q.push_wait_for(one, second)) &&
+           ok(q.push_wait_until(one, when)) && q.push_some(one) != 0 && q.push_all(one) && q.push_some_wait(one) != 0 &&
+           q.push_some_wait_for(one, second) != 0 && q.push_some_wait_until(one, when) != 0 &&
+           ok(q.push_all_wait(one)) && ok(q.push_all_wait_for(one, second)) && ok(q.push_all_wait_until(one, when)) &&
+           q.push_with(fill) && ok(q.try_push_with(fill)) && ok(q.push_wait_with(fill)) &&
+           ok(q.push_wait_with_for(fill, second)) && ok(q.push_wait_with_until(fill, when));
+}
+
+bool pops(untyped_queue& q, std::span<std::byte> one, std::chrono::steady_clock::time_point when) {
+    const std::chrono::seconds second{1};
+    const auto use = [&](std::span<const std::byte> in_place) { one.front() = in_place.front(); };
+    return q.pop(one) && ok(q.try_pop(one)) && ok(q.pop_wait(one)) && ok(q.pop_wait_for(one, second)) &&
+           ok(q.pop_wait_until(one, when)) && q.pop_some(one) != 0 && q.pop_some_wait(one) != 0 &&
+           q.pop_some_wait_for(one, second) != 0 && q.pop_some_wait_until(one, when) != 0 && q.pop_with(use) &&
+           ok(q.try_pop_with(use)) && ok(q.pop_wait_with(use)) && ok(q.pop_wait_with_for(use, second)) &&
+           ok(q.pop_wait_with_until(use, when)) && q.peek(one) && ok(q.try_peek(one));
+}
+
+bool uses_bytes(std::string_view text) {
+    auto q = untyped_queue::create("compiles", 8, text);
+    const promisqs::shmem_queue<message> typed = promisqs::shmem_queue<message>::open("compiles");
+    auto other = untyped_queue::open_or_create("compiles", 8, promisqs::element_type_of<message>());
+    other = untyped_queue(typed);
+    other = untyped_queue::open(q.name());
+    std::vector<std::byte> one(q.element_size());
+    q.on_dropped([&](std::span<const std::byte> dropped) { one.assign(dropped.begin(), dropped.end()); });
+    promisqs::ready_event event(q);
+    event.rearm();
+    const bool ready = promisqs::wait_any(q, typed, std::chrono::seconds(1)).has_value();
+    const auto when = std::chrono::steady_clock::now();
+    const bool moved = pushes(q, one, when) && pops(q, one, when);
+    const promisqs::element_fields fields = q.fields();
+    for (const promisqs::field& field : fields.list()) fields.set(one, field.path, fields.get(one, field.path));
+    const auto opaque = promisqs::opaque_element_type(q.element_size(), q.element_alignment());
+    return ready && moved && q.type() == fields.type() && opaque.fingerprint == 0 && fields.root().extents.empty() &&
+           !fields.children(fields.root()).empty() && untyped_queue::remove(q.name());
+}
+
 }  // namespace
 
 bool uses_everything(std::uint32_t& number);
 bool uses_everything(std::uint32_t& number) {
     static message record{};
     static large bytes{};
-    return uses(number) && uses(record) && uses(bytes);
+    return uses(number) && uses(record) && uses(bytes) && uses_bytes("u32[4]");
 }

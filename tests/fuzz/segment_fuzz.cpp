@@ -8,6 +8,8 @@
 // in between, or made by another thread at the same time.
 
 #include <promisqs/queue.hpp>
+#include <promisqs/schema.hpp>
+#include <promisqs/untyped_queue.hpp>
 #include <promisqs/wait_any.hpp>
 
 #include <fcntl.h>
@@ -28,6 +30,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace {
 
@@ -75,9 +78,9 @@ public:
     void change(bytes& input) noexcept {
         const auto how = input.take<std::uint8_t>();
         // Most of it is schema and reserve: the header, the counters, an entry's words and the slots are what matters.
-        constexpr std::size_t interesting[] = {0,    8,    12,   16,   24,   32,   40,   48,   56,   64,  72,  76,
-                                               80,   88,   96,   104,  112,  132,  256,  384,  768,  776, 896, 920,
-                                               1152, 1184, 1192, 1200, 1208, 1280, 1312, 1320, 1328, 1336};
+        constexpr std::size_t interesting[] = {0,    8,    12,   16,   24,   32,   40,   48,   56,   64,   72,  76,
+                                               80,   88,   96,   104,  112,  132,  256,  384,  768,  776,  896, 920,
+                                               1152, 1184, 1192, 1200, 1208, 1280, 1312, 1320, 1328, 1336, 1408};
         const std::size_t place = how % 4 == 0   ? input.take<std::uint16_t>() / 8 * 8
                                   : how % 4 == 1 ? slots() + input.take<std::uint8_t>() * 8U
                                                  : interesting[input.take<std::uint8_t>() % std::size(interesting)];
@@ -159,6 +162,26 @@ void use(queue& q, bytes& input, intruder& other) {
     }
 }
 
+/// The same without the type: also where the size of the elements was changed, or their schema.
+void use_bytes(const std::string& name, bytes& input, intruder& other) {
+    auto q = promisqs::untyped_queue::open(name);
+    std::vector<std::byte> message(q.element_size());
+    for (int calls = 0; input.any() && calls < 50; ++calls) {
+        const auto what = input.take<std::uint8_t>();
+        switch (what % 8) {
+            case 0: static_cast<void>(q.push(message)); break;
+            case 1: static_cast<void>(q.pop(message)); break;
+            case 2: static_cast<void>(q.try_peek(message)); break;
+            case 3: static_cast<void>(q.pop_some(message)); break;
+            case 4: static_cast<void>(q.type()); break;
+            case 5:
+                for (const promisqs::field& one : q.fields().list()) static_cast<void>(promisqs::get(message, one));
+                break;
+            default: other.change(input); break;
+        }
+    }
+}
+
 /// Changes the object while others use it.
 void change_meanwhile(intruder& other, std::uint32_t seed) {
     std::minstd_rand random(seed);
@@ -207,6 +230,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             }
         }
     } catch (const promisqs::queue_error&) {}
+    try {
+        use_bytes(name, input, other);
+    } catch (const promisqs::queue_error&) {
+    } catch (const promisqs::schema_error&) {}
     try {
         queue::remove(name);
     } catch (const promisqs::queue_error&) {

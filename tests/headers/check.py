@@ -18,7 +18,8 @@ LONGER = {
     "queue.hpp": "it is the reference documentation",
 }
 
-PUBLIC = {"queue", "wait_any", "ready_event", "options", "status", "error", "stats", "element", "schema", "version"}
+PUBLIC = {"queue", "wait_any", "ready_event", "options", "status", "error", "stats", "element", "schema",
+          "untyped_queue", "version"}
 
 # Public headers that are nothing but types, which every folder may use.
 PLAIN = {"options", "status", "error", "stats", "element"}

@@ -9,6 +9,7 @@
 #include "names.hpp"
 
 #include <promisqs/queue.hpp>
+#include <promisqs/untyped_queue.hpp>
 
 #include <fcntl.h>
 #include <signal.h>
@@ -23,6 +24,7 @@
 #include <cstring>
 #include <new>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -258,6 +260,10 @@ private:
     std::size_t failed_ = 0;
 };
 
+inline promisqs::untyped_queue untyped(const numbered_queue& q) { return promisqs::untyped_queue(q); }
+inline std::span<const std::byte> bytes_of(const numbered& message) { return std::as_bytes(std::span(&message, 1)); }
+inline std::span<std::byte> room_in(numbered& message) { return std::as_writable_bytes(std::span(&message, 1)); }
+
 /// The calls that work on the ring.
 struct ring_call {
     enum class kind { pushes, pops, looks };
@@ -290,6 +296,17 @@ inline const std::vector<ring_call>& ring_calls() {
              const auto seen = q.peek();
              if (seen) o = *seen;
              return seen.has_value();
+         }},
+        // The same through a handle without the type, on the same entry.
+        {"untyped push", ring_call::kind::pushes, [](q_ref q, in m, out) { return untyped(q).push(bytes_of(m)); }},
+        {"untyped push_with", ring_call::kind::pushes,
+         [](q_ref q, in m, out) {
+             return untyped(q).push_with([&](auto slot) { std::ranges::copy(bytes_of(m), slot.begin()); });
+         }},
+        {"untyped pop", ring_call::kind::pops, [](q_ref q, in, out o) { return untyped(q).pop(room_in(o)); }},
+        {"untyped pop_with", ring_call::kind::pops,
+         [](q_ref q, in, out o) {
+             return untyped(q).pop_with([&](auto slot) { std::ranges::copy(slot, room_in(o).begin()); });
          }},
     };
     return all;

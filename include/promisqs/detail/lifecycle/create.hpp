@@ -80,9 +80,11 @@ namespace promisqs::detail {
         throw;
     }
     const options& wanted = request.wanted;
+    const schema& type = request.element.type;
     const checked_header header{request.capacity,    request.element.size, request.element.alignment,
                                 wanted.participants, wanted.max_deaths,    single_roles_of(wanted),
-                                wanted.life,         request.plan};
+                                wanted.life,         request.plan,         type.text.size(),
+                                type.fingerprint,    type.name_fingerprint};
     return joined_segment(std::move(object), header, wanted, true);
 }
 

@@ -24,10 +24,10 @@ namespace promisqs::detail {
 /// What a call asks for.
 struct queue_request {
     std::string name;
-    element_description element;
-    std::uint64_t capacity = 0;  // elements; 0: whatever is found
-    options wanted = {};         // for opening, only `memory` counts
-    layout::plan plan = {};      // for creating: from `check_request`
+    element_description element;  // for opening, of size 0: whatever is found
+    std::uint64_t capacity = 0;   // elements; 0: whatever is found
+    options wanted = {};          // for opening, only `memory` counts
+    layout::plan plan = {};       // for creating: from `check_request`
 };
 
 /// What is used of a header, once it has been checked.
@@ -40,6 +40,9 @@ struct checked_header {
     std::uint32_t single_roles;  // `layout::single_producer`, `layout::single_consumer`
     lifetime life;
     layout::plan plan;
+    std::uint64_t schema_size;
+    std::uint64_t schema_fingerprint;
+    std::uint64_t name_fingerprint;
 
     /// Tells a process what options its creator chose; all but the permissions.
     [[gnu::__cold__]] void put_into(options& chosen) const noexcept {
@@ -99,12 +102,26 @@ inline constexpr std::size_t max_name_length = 254;
     }
 }
 
+[[gnu::__cold__]] inline void check_element_type(std::string_view name, const element_description& element) {
+    const bool fits = element.size != 0 && element.size <= layout::max_segment_size &&
+                      std::has_single_bit(element.alignment) && element.alignment <= layout::max_alignment &&
+                      !element.type.text.empty() && element.type.text.size() <= layout::max_schema_size;
+    if (fits) return;
+    raise(
+        errc::invalid_type, name,
+        {"expected elements of 1 to ", digits(layout::max_segment_size), " bytes, aligned to a power of two up to ",
+         digits(layout::max_alignment), ", with a schema text of 1 to ", digits(layout::max_schema_size),
+         " bytes, found ", digits(element.size), " bytes, aligned to ", digits(element.alignment), ", with a text of ",
+         digits(element.type.text.size()), " bytes; promisqs::parse_element_type makes a type of a text"});
+}
+
 /// Throws unless a queue could be created from this.
 ///
 /// \return  where everything in it will lie
 [[gnu::__cold__]] inline layout::plan check_request(const queue_request& request) {
     check_name(request.name);
     check_options(request.name, request.wanted);
+    check_element_type(request.name, request.element);
     if (request.capacity == 0 || request.capacity > layout::max_capacity) {
         raise(errc::invalid_capacity, request.name,
               {"expected 1 to ", digits(layout::max_capacity), " elements, found ", digits(request.capacity),
@@ -191,8 +208,9 @@ private:
     check.equal("segment size", header.segment_size, plan.segment_size);
     check.between("max deaths", header.max_deaths, 0, layout::most_deaths);
     check.between("single roles", header.single_roles, 0, layout::single_producer | layout::single_consumer);
-    return {header.capacity,   header.element_size, header.element_alignment,  header.participant_count,
-            header.max_deaths, header.single_roles, lifetime{header.lifetime}, plan};
+    return {header.capacity,    header.element_size,       header.element_alignment,  header.participant_count,
+            header.max_deaths,  header.single_roles,       lifetime{header.lifetime}, plan,
+            header.schema_size, header.schema_fingerprint, header.name_fingerprint};
 }
 
 /// A stored schema text, fit to be shown: whatever it holds, and however long it claims to be.
@@ -210,6 +228,7 @@ private:
 /// Throws unless the stored type is the expected one, as far as both sides know it.
 [[gnu::__cold__]] inline void check_element(std::string_view queue, const layout::header_fields& header,
                                             const std::byte* schema_text, const element_description& expected) {
+    if (expected.size == 0) return;  // any will do
     const std::string stored = shown_schema(schema_text, header.schema_size);
     const schema found{stored, header.schema_fingerprint, header.name_fingerprint};
     const bool same_size = header.element_size == expected.size && header.element_alignment == expected.alignment;

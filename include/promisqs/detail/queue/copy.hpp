@@ -30,6 +30,16 @@ template <class T>
     }
 }
 
+/// Copies a message of a size that is known at run time. The sizes that programs use most are copied by moves in line.
+[[gnu::__always_inline__]] inline void copy_sized(void* to, const void* from, std::size_t size) noexcept {
+    switch (size) {
+        case 8: std::memcpy(to, from, 8); break;
+        case 16: std::memcpy(to, from, 16); break;
+        case 64: std::memcpy(to, from, 64); break;
+        default: std::memcpy(to, from, size);
+    }
+}
+
 // Neither of these two is inlined: g++ 12 would clear the optional first, or copy it once more.
 template <class T>
 [[gnu::__noinline__]] std::optional<T> empty_optional() noexcept {

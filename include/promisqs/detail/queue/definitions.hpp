@@ -84,6 +84,19 @@ PROMISQS_DEFINITION const options& queue_base::actual_options() const noexcept {
 }
 PROMISQS_DEFINITION std::uint64_t queue_base::size() const noexcept { return session_->ring().size(); }
 PROMISQS_DEFINITION bool queue_base::full() const noexcept { return session_->ring().full(); }
+PROMISQS_DEFINITION std::uint64_t queue_base::element_size() const noexcept { return session_->header().element_size; }
+PROMISQS_DEFINITION std::uint64_t queue_base::element_alignment() const noexcept {
+    return session_->header().element_alignment;
+}
+[[gnu::__noinline__]] PROMISQS_DEFINITION element_type queue_base::type() const {
+    const checked_header& header = session_->header();
+    const auto* const text = session_->object().at<char>(header.plan.schema_offset);
+    return {{text, static_cast<std::size_t>(header.schema_size)},
+            header.element_size,
+            header.element_alignment,
+            header.schema_fingerprint,
+            header.name_fingerprint};
+}
 [[gnu::__noinline__]] PROMISQS_DEFINITION void queue_base::close() const noexcept { session_->close(); }
 PROMISQS_DEFINITION bool queue_base::is_closed() const noexcept { return session_->closer().is_closed(); }
 [[gnu::__noinline__]] PROMISQS_DEFINITION queue_stats queue_base::stats() const { return collect_stats(*session_); }
@@ -137,6 +150,12 @@ PROMISQS_DEFINITION void queue_base::requeue(layout::participant& self, const cl
     raise(errc::batch_too_large, name(),
           {"expected at most ", digits(capacity()), " messages at once, found ", digits(messages),
            "; push them in parts, or create it with a larger capacity"});
+}
+
+[[gnu::__cold__]] PROMISQS_DEFINITION void queue_base::raise_message_size(std::size_t bytes) const {
+    raise(errc::element_size_differs, name(),
+          {"expected ", digits(element_size()), " bytes for each message, found ", digits(bytes),
+           "; element_size() says how many"});
 }
 
 // NOLINTEND(misc-definitions-in-headers)

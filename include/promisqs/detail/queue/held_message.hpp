@@ -44,6 +44,19 @@ private:
     std::unique_ptr<message_storage<T>> room_{new message_storage<T>};
 };
 
+/// The same for a message of a size that is known at run time.
+class scratch_bytes {
+public:
+    explicit scratch_bytes(std::size_t size) {
+        if (size > large_message) large_.reset(new std::byte[size]);
+    }
+    [[nodiscard]] std::byte* bytes() noexcept { return large_ != nullptr ? large_.get() : small_; }
+
+private:
+    std::byte small_[large_message];  // not cleared
+    std::unique_ptr<std::byte[]> large_;
+};
+
 /// The message that an iterator is at, if any. It can be moved.
 template <class T, bool IsLarge = (sizeof(T) >= large_message)>
 class held_message {
@@ -80,7 +93,7 @@ public:
     template <class Queue>
     void pop_from(Queue& source) {
         if (room_ == nullptr) room_.reset(new message_storage<T>);
-        has_value_ = source.pop_into(room_->bytes);
+        has_value_ = source.pop_into({room_->bytes});
     }
 
 private:

@@ -7,29 +7,23 @@
 //
 // In `attempt`, `here` is a copy of the ring, whose members can stay in registers: an atomic might change `*this`, for
 // all that the compiler knows. The ring itself says which roles are single, so that no register waits for that.
+//
+// Where a message comes from is a `Source`, where it goes is a `Target`: elements.hpp has those of each kind of handle.
 
 #include <promisqs/detail/layout.hpp>
 #include <promisqs/detail/protocol/ring.hpp>
 #include <promisqs/detail/protocol/role.hpp>
-#include <promisqs/detail/queue/copy.hpp>
 #include <promisqs/detail/queue/queue_base.hpp>
 
 #include <cstdint>
-#include <memory>
-#include <span>
-#include <type_traits>
 
 namespace promisqs::detail {
 
-/// A small message is passed by value, so that the caller's need not have an address.
-template <class T>
-using in_registers_if_small = std::conditional_t<sizeof(T) <= 2 * sizeof(void*), T, const T&>;
-
 /// Pushes one message.
-template <class T>
+template <class Source>
 struct push_one {
     static constexpr role whose = role::producer;
-    in_registers_if_small<T> message;
+    Source message;
 
     template <class Queue>
     [[gnu::__always_inline__]] bool attempt(const Queue& queue, layout::participant& self) const {
@@ -37,7 +31,7 @@ struct push_one {
         claim made{};
         if (!queue.ring().claim_push(here, self, made)) [[unlikely]]
             return false;
-        copy_bytes<T>(here.payload(made), std::addressof(message));
+        message.copy_to(here.payload(made));
         here.publish(made);
         queue.ring().memory().light_barrier();
         queue.look_for_consumers(here.memory());
@@ -45,12 +39,14 @@ struct push_one {
     }
     void describe(operation&) const noexcept {}
 };
+template <class Source>
+push_one(Source) -> push_one<Source>;
 
-/// Pops one message into `out`.
-template <class T>
+/// Pops one message into `room`.
+template <class Target>
 struct pop_one {
     static constexpr role whose = role::consumer;
-    void* out;
+    Target room;
 
     template <class Queue>
     [[gnu::__always_inline__]] bool attempt(const Queue& queue, layout::participant& self) const {
@@ -58,56 +54,60 @@ struct pop_one {
         claim made{};
         if (!queue.ring().claim_pop(here, self, made)) [[unlikely]]
             return false;
-        copy_bytes<T>(out, here.payload(made));
+        room.copy_from(here.payload(made));
         here.release(made);
         queue.ring().memory().light_barrier();
         queue.look_for_producers(here.memory());
         return true;
     }
-    void describe(operation& described) const noexcept { described.out = out; }
+    void describe(operation& described) const noexcept { described.out = room.bytes(); }
 };
+template <class Target>
+pop_one(Target) -> pop_one<Target>;
 
 /// Pushes the first of `messages`: as many as there is room for, if those are `least` or more.
-template <class T>
+template <class Sources>
 struct push_many {
     static constexpr role whose = role::producer;
-    std::span<const T> messages;
+    Sources messages;
     std::uint64_t least;
     std::uint64_t& done;
 
     // Not inlined, so that a batch of one, which is pushed or popped singly, has all registers.
     template <class Queue>
     [[gnu::__noinline__]] bool attempt(const Queue& queue, layout::participant& self) const {
-        done = queue.ring().push_some_if_ready(self, least, messages.size(), [&](void* slot, std::uint64_t i) {
-            copy_bytes<T>(slot, std::addressof(messages[i]));
-        });
+        done = queue.ring().push_some_if_ready(self, least, messages.count(),
+                                               [&](void* slot, std::uint64_t i) { messages.at(i).copy_to(slot); });
         if (done != 0) queue.wake_consumers(queue.ring().memory(), done);
         return done != 0;
     }
     void describe(operation& described) const noexcept { described.least = least; }
 };
+template <class Sources>
+push_many(Sources, std::uint64_t, std::uint64_t&) -> push_many<Sources>;
 
-/// Pops as many messages as wait in a row, up to the size of `room`.
-template <class T>
+/// Pops as many messages as wait in a row, and as there is room for.
+template <class Targets>
 struct pop_many {
     static constexpr role whose = role::consumer;
-    std::span<T> room;
+    Targets room;
     std::uint64_t& done;
 
     // Not inlined, so that a batch of one, which is pushed or popped singly, has all registers.
     template <class Queue>
     [[gnu::__noinline__]] bool attempt(const Queue& queue, layout::participant& self) const {
-        done = queue.ring().pop_some_if_ready(self, room.size(), [&](const void* slot, std::uint64_t i) {
-            copy_bytes<T>(std::addressof(room[i]), slot);
-        });
+        done = queue.ring().pop_some_if_ready(self, room.count(),
+                                              [&](const void* slot, std::uint64_t i) { room.at(i).copy_from(slot); });
         if (done != 0) queue.wake_producers(queue.ring().memory(), done);
         return done != 0;
     }
     void describe(operation& described) const noexcept {
-        described.out = room.data();
+        described.out = room.at(0).bytes();
         described.done = &done;
     }
 };
+template <class Targets>
+pop_many(Targets, std::uint64_t&) -> pop_many<Targets>;
 
 /// Claims a place for a message that is to be made in it.
 struct claim_for_push {

@@ -52,6 +52,7 @@ class queue_base {
 public:
     static queue_base create(std::string_view name, const element_description& element, std::uint64_t capacity,
                              const options& wanted);
+    /// \param element  of size 0: whatever is found
     static queue_base open(std::string_view name, const element_description& element, const memory_options& memory);
     static queue_base open_or_create(std::string_view name, const element_description& element, std::uint64_t capacity,
                                      const options& wanted);
@@ -64,6 +65,10 @@ public:
     [[nodiscard]] std::uint64_t capacity() const noexcept { return capacity_; }
     [[nodiscard]] std::uint64_t size() const noexcept;
     [[nodiscard]] bool full() const noexcept;
+    [[nodiscard]] std::uint64_t element_size() const noexcept;  // bytes
+    [[nodiscard]] std::uint64_t element_alignment() const noexcept;
+    /// The type of the elements, as its creator wrote it down.
+    [[nodiscard]] element_type type() const;
 
     void close() const noexcept;
     [[nodiscard]] bool is_closed() const noexcept;
@@ -123,6 +128,8 @@ public:
     }
 
     [[noreturn]] void raise_batch_too_large(std::size_t messages) const;
+    /// Refuses a message, or several, of so many bytes.
+    [[noreturn]] void raise_message_size(std::size_t bytes) const;
 
     /// Gives up a claimed push whose callable did not return.
     void give_up(const claim& made) const noexcept;
@@ -134,10 +141,10 @@ public:
     [[nodiscard]] detail::session& session() const noexcept { return *session_; }
 
 protected:
-    /// Where a ring of known stride finds its words and slots.
+    /// Where a ring finds its words and slots.
     template <class Stride>
-    [[nodiscard]] slot_array<Stride> typed_slots() const noexcept {
-        slot_array<Stride> result(*counters_, first_slot_);
+    [[nodiscard]] slot_array<Stride> slots_at(Stride distances) const noexcept {
+        slot_array<Stride> result(*counters_, first_slot_, distances);
         if (full_barriers_) result.use_full_barriers();
         return result;
     }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What a handle does for its element type: the quick path of each operation, and what it hands to the drivers.
+// What a handle does for its elements: the quick path of each operation, and what it hands to the drivers.
 // queue.hpp says what is promised.
 
 #include <promisqs/detail/layout.hpp>
 #include <promisqs/detail/protocol/ring.hpp>
 #include <promisqs/detail/protocol/slots.hpp>
 #include <promisqs/detail/queue/copy.hpp>
+#include <promisqs/detail/queue/elements.hpp>
 #include <promisqs/detail/queue/held_message.hpp>
 #include <promisqs/detail/queue/operations.hpp>
 #include <promisqs/detail/queue/queue_base.hpp>
@@ -23,16 +24,35 @@
 
 namespace promisqs::detail {
 
-template <class T>
-class queue_impl : public queue_base {
-    using stride = static_stride<layout::slot_stride(sizeof(T), alignof(T)),
-                                 layout::payload_offset(sizeof(T), alignof(T)), layout::stamp_offset(sizeof(T))>;
+/// \tparam Elements  what this kind of handle takes for a message (elements.hpp)
+template <class Elements>
+class queue_impl : public queue_base, private Elements {
+    using stride = typename Elements::stride;
 
 public:
-    explicit queue_impl(queue_base joined) noexcept
-        : queue_base(std::move(joined)), ring_(typed_slots<stride>(), capacity(), roles()) {}
+    explicit queue_impl(queue_base&& joined) noexcept
+        : queue_base(std::move(joined)),
+          Elements(static_cast<const queue_base&>(*this)),
+          ring_(slots_at(Elements::distances()), capacity(), roles()) {}
 
     [[nodiscard]] [[gnu::__always_inline__]] const auto& ring() const noexcept { return ring_; }
+
+    [[nodiscard]] const Elements& elements() const noexcept { return *this; }
+
+    // What an operation moves, from the arguments of a call. Throws if these have the wrong size.
+
+    [[nodiscard]] [[gnu::__always_inline__]] auto source(typename Elements::message one) const {
+        return Elements::from(*this, one);
+    }
+    [[nodiscard]] [[gnu::__always_inline__]] auto target(typename Elements::room one) const {
+        return Elements::into(*this, one);
+    }
+    [[nodiscard]] [[gnu::__always_inline__]] auto sources(typename Elements::messages all) const {
+        return Elements::from_all(*this, all);
+    }
+    [[nodiscard]] [[gnu::__always_inline__]] auto targets(typename Elements::rooms all) const {
+        return Elements::into_all(*this, all);
+    }
 
     /// The path that matters. False: it is the thread's first call in this role, or a slot was not ready.
     template <class Operation>
@@ -60,25 +80,28 @@ public:
     // Pops by value. What is returned is made where the caller wants it: an optional that is filled later would be
     // cleared first, all of it.
 
+    template <class T>
     [[gnu::__always_inline__]] std::optional<T> take(const claim& made) const {
-        std::optional<T> message = optional_copy_of<T>(ring_.payload(made));
+        std::optional<T> copied = optional_copy_of<T>(ring_.payload(made));
         finish_pop(made);
-        return message;
+        return copied;
     }
+    template <class T>
     [[gnu::__noinline__]] std::optional<T> take_once_settled() const {
         claim made{};
-        return queue_base::until_settled(erased<claim_for_pop>({made})) ? take(made) : std::nullopt;
+        return queue_base::until_settled(erased<claim_for_pop>({made})) ? take<T>(made) : std::nullopt;
     }
+    template <class T>
     [[gnu::__noinline__]] std::optional<T> take_until(std::uint64_t deadline, const stop_token& stop) const {
         claim made{};
         const erased<claim_for_pop> op({made});
-        return queue_base::until(op, deadline, stop) == status::ok ? take(made) : std::nullopt;
+        return queue_base::until(op, deadline, stop) == status::ok ? take<T>(made) : std::nullopt;
     }
     /// Lets `fill` make the message in a place that is claimed, and publishes it.
     template <class Fill>
     void push_claimed(const claim& made, Fill&& fill) const {
         run_guarded(
-            key(), name(), [&] { std::invoke(std::forward<Fill>(fill), *static_cast<T*>(ring_.payload(made))); },
+            key(), name(), [&] { std::invoke(std::forward<Fill>(fill), this->place_at(ring_.payload(made))); },
             [&]() noexcept { give_up(made); });
         ring_.publish(made);
         wake_consumers(ring_.memory());
@@ -88,7 +111,7 @@ public:
     void pop_claimed(const claim& made, Use&& use) const {
         layout::participant& self = key().known();
         run_guarded(
-            key(), name(), [&] { std::invoke(std::forward<Use>(use), *static_cast<const T*>(ring_.payload(made))); },
+            key(), name(), [&] { std::invoke(std::forward<Use>(use), this->view_at(ring_.payload(made))); },
             [&]() noexcept { requeue(self, made); });
         finish_pop(made);
     }
