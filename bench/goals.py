@@ -64,6 +64,9 @@ class Measures:
                     name = kind if kind == "number" else f"{kind[:-1]} B"
                     self.add(f"uncontended, {name}, {how}, {compiler}: `push` + `pop()` ÷ `push` + `try_pop`",
                              self.uncontended_ratio(found, kind, f"promisqs_pop{call}", f"promisqs{call}"), "<", 1.05, 1.0)
+            for size in (8, 64):
+                self.add(f"uncontended, {size} B, {compiler}: `untyped_queue` ÷ `shmem_queue`",
+                         self.uncontended_ratio(found, f"{size}B", "promisqs_untyped", OURS), "<", 1.3, 1.1)
             for size, must, stretch in ((8, 1.15, 1.0), (64, 1.0, 0.95), (1024, 1.0, 0.95), (8192, 0.9, 0.85)):
                 self.add(f"uncontended, {size} B, {compiler}: `push` + `try_pop` ÷ vyukov_padded",
                          self.uncontended_ratio(found, f"{size}B", OURS, "vyukov_padded"), "<", must, stretch)

@@ -137,6 +137,7 @@ template <class T>
 void add_ways_to_pop() {
     add<promisqs_queue<T>>("promisqs");
     add<promisqs_by_value<T>>("promisqs_pop");
+    add<promisqs_untyped<T>>("promisqs_untyped");
     add<promisqs_queue<T>, calls::pointed_to>("promisqs_called");
     add<promisqs_by_value<T>, calls::pointed_to>("promisqs_pop_called");
 }

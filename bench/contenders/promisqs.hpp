@@ -4,6 +4,7 @@
 #include "../cpus.hpp"
 
 #include <promisqs/queue.hpp>
+#include <promisqs/untyped_queue.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -80,6 +81,33 @@ private:
     explicit promisqs_queue(queue opened) : queue_(std::move(opened)) { queue_.set_wait_policy(Policy()); }
 
     queue queue_;
+};
+
+/// The same through handles without a type.
+template <class T>
+class promisqs_untyped {
+public:
+    using value_type = T;
+    static constexpr const char* name = "promisqs_untyped";
+    static constexpr bool crosses_processes = true;
+
+    static promisqs_untyped create(const std::string& segment, std::uint64_t capacity) {
+        promisqs::options wanted;
+        wanted.memory.prefault = true;
+        return promisqs_untyped(
+            promisqs::untyped_queue::create(segment, capacity, promisqs::element_type_of<T>(), wanted));
+    }
+    static promisqs_untyped open(const std::string& segment, side /*either*/) {
+        return promisqs_untyped(promisqs::untyped_queue::open(segment, {.prefault = true}));
+    }
+
+    bool push(const T& message) { return queue_.push(std::as_bytes(std::span(&message, 1))); }
+    bool pop(T& out) { return queue_.try_pop(std::as_writable_bytes(std::span(&out, 1))) == promisqs::status::ok; }
+
+private:
+    explicit promisqs_untyped(promisqs::untyped_queue opened) : queue_(std::move(opened)) {}
+
+    promisqs::untyped_queue queue_;
 };
 
 template <class T>
