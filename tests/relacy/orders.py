@@ -180,6 +180,8 @@ def function_names(code):
     stack = []
     begin = 0
     current = ""
+    literal = r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])\''  # a brace in one is none
+    code = re.sub(literal, lambda found: " " * len(found[0]), code)
     for i, character in enumerate(code):
         if character == "{":
             stack.append(current)
