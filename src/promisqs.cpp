@@ -7,6 +7,7 @@
 #define PROMISQS_COMPILED
 #endif
 
+#include <promisqs/detail/inspection/definitions.hpp>
 #include <promisqs/detail/queue/any_waiter.hpp>
 #include <promisqs/detail/queue/definitions.hpp>
 #include <promisqs/detail/queue/event_watcher.hpp>

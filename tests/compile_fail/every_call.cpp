@@ -2,6 +2,7 @@
 
 // Every public call, for a small element, one of many fields, and a large one.
 
+#include <promisqs/inspector.hpp>
 #include <promisqs/queue.hpp>
 #include <promisqs/ready_event.hpp>
 #include <promisqs/schema.hpp>
@@ -121,11 +122,23 @@ bool uses_bytes(std::string_view text) {
            !fields.children(fields.root()).empty() && untyped_queue::remove(q.name());
 }
 
+bool looks() {
+    promisqs::inspector from("compiles");
+    promisqs::tap follows = from.open_tap(promisqs::tap_start::oldest_left);
+    const promisqs::tapped seen = follows.next();
+    const bool found = to_string(from.look().state) == "in_use" && from.facts().capacity == 8 &&
+                       from.stats().participants.size() == from.participants().size() && from.peek(1) &&
+                       from.returned(1).empty() && from.is_named() && !from.name().empty();
+    return found && seen.event == promisqs::tap_event::message && seen.bytes.size() == 4 &&
+           follows.next_for(std::chrono::seconds(1)).event == promisqs::tap_event::ended &&
+           promisqs::list_queues().size() == 1;
+}
+
 }  // namespace
 
 bool uses_everything(std::uint32_t& number);
 bool uses_everything(std::uint32_t& number) {
     static message record{};
     static large bytes{};
-    return uses(number) && uses(record) && uses(bytes) && uses_bytes("u32[4]");
+    return uses(number) && uses(record) && uses(bytes) && uses_bytes("u32[4]") && looks();
 }

@@ -18,11 +18,11 @@ LONGER = {
     "queue.hpp": "it is the reference documentation",
 }
 
-PUBLIC = {"queue", "wait_any", "ready_event", "options", "status", "error", "stats", "element", "schema",
-          "untyped_queue", "version"}
+PUBLIC = {"queue", "untyped_queue", "wait_any", "ready_event", "inspector", "inspection", "options", "status", "error",
+          "stats", "element", "schema", "version"}
 
 # Public headers that are nothing but types, which every folder may use.
-PLAIN = {"options", "status", "error", "stats", "element"}
+PLAIN = {"options", "status", "error", "stats", "inspection", "element"}
 
 # What a folder of include/promisqs/detail may include, beside itself, `layout` and the plain public headers.
 FOLDERS = {
@@ -31,9 +31,10 @@ FOLDERS = {
     "lifecycle": {"os"},
     "schema": set(),
     "queue": {"lifecycle", "os", "protocol"},
+    "inspection": {"lifecycle", "os", "protocol", "queue"},
 }
 # Other headers beside layout.hpp, and the folders that may use them.
-BESIDE_LAYOUT = {"raise": {"os", "lifecycle", "queue"}}  # it makes errors, for folders that throw
+BESIDE_LAYOUT = {"raise": {"os", "lifecycle", "queue", "inspection"}}  # it makes errors, for folders that throw
 # Says what compilers will do, before anything else is parsed: every public header includes it first, and no other does.
 FIRST = "platform"
 # `schema` stands alone, but for errors. `protocol` throws nothing, so it has no use for them.
@@ -41,7 +42,7 @@ NO_PLAIN = {"schema": PLAIN - {"error"}, "protocol": {"error"}}
 NO_LAYOUT = {"schema"}
 
 # A public header includes public ones and detail/queue; these include more.
-PUBLIC_EXTRA = {"element": {"schema", "layout"}, "schema": {"schema"}}
+PUBLIC_EXTRA = {"element": {"schema", "layout"}, "schema": {"schema"}, "inspector": {"inspection"}}
 
 # What `protocol` must not know: the system, the clock, Boost, exceptions, threads.
 NOT_IN_PROTOCOL = re.compile(

@@ -80,6 +80,12 @@ public:
         return ::fstatat(folder(), text_.c_str(), &named, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT;
     }
 
+    /// Whether the name leads to something that is no file: a folder, a pipe, a link. Opening it could do something.
+    [[nodiscard, gnu::__cold__]] bool is_irregular() const noexcept {
+        struct ::stat named {};
+        return ::fstatat(folder(), text_.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(named.st_mode);
+    }
+
     /// Whether the name leads to this file. Needs no permission on the object.
     [[nodiscard, gnu::__cold__]] bool leads_to(int file) const noexcept {
         struct ::stat named {};
@@ -93,6 +99,11 @@ public:
         return os::above_standard(
             static_cast<int>(::syscall(SYS_openat, folder(), text_.c_str(),
                                        O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_LARGEFILE | more_flags, 0600)));
+    }
+    /// A descriptor of what the name leads to, for reading alone.
+    [[nodiscard, gnu::__cold__]] int open_to_read() const noexcept {
+        return os::above_standard(static_cast<int>(::syscall(
+            SYS_openat, folder(), text_.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_LARGEFILE, 0)));
     }
     /// A descriptor of a new file in the same folder that has no name.
     [[nodiscard, gnu::__cold__]] int open_nameless() const noexcept {

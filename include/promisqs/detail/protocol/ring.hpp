@@ -109,9 +109,9 @@ public:
 
     /// Counts a tombstone or an orphan, after it has been made.
     void count_irregularity() const noexcept {
-        // [D1] release, in seq_cst, pairs with [D2] and [D3]: a participant that sees the count finds the tombstone or
-        // orphan, or what became of it. Relaxed would let it look in vain, and note that all are gone. seq_cst: [W1]
-        // and [D2]. Acq_rel would let this participant and a consumer that goes to sleep miss each other.
+        // [D1] release, in seq_cst, pairs with [D2], [D3] and [I1]: a participant that sees the count finds the
+        // tombstone or orphan, or what became of it. Relaxed would let it look in vain, and note that all are gone.
+        // seq_cst: [W1] and [D2]. Acq_rel would let this participant and a consumer that goes to sleep miss each other.
         memory_.irregular_count().fetch_add(1, std::memory_order_seq_cst);
     }
 

@@ -92,14 +92,14 @@ public:
 
     /// Makes a pushed message visible.
     [[gnu::__always_inline__]] void publish(const claim& made) const noexcept {
-        // [P4] release, pairs with [C1], [B5], [K1], [R1], [P6], [C13] and [P10]: a participant that reads full sees
-        // the whole element. Relaxed would show the element in part.
+        // [P4] release, pairs with [C1], [B5], [K1], [R1], [P6], [C13], [P10] and [I1]: a participant that reads full
+        // sees the whole element. Relaxed would show the element in part.
         stamp_of(made.ticket).store(made.stamp + make_stamp(0, slot_state::full), std::memory_order_release);
     }
 
     /// Gives the slot of a popped message back. With that, the message has been handed over.
     [[gnu::__always_inline__]] void release(const claim& made) const noexcept {
-        // [C3] release, pairs with [P1], [B5], [K2], [P6], [C13] and [P10]: our reads of the element are over
+        // [C3] release, pairs with [P1], [B5], [K2], [P6], [C13], [P10] and [I1]: our reads of the element are over
         // before the slot reads free. Relaxed would let the next producer write over what is still being read.
         stamp_of(made.ticket)
             .store(make_stamp(space_.lap_after(made.ticket), slot_state::free), std::memory_order_release);
@@ -228,7 +228,7 @@ private:
             memory.tail().store(after, std::memory_order_release);
             return true;
         }
-        // [P3] release, in seq_cst, pairs with [P0], [S2], [C10] and [R2]: a participant that sees the ticket
+        // [P3] release, in seq_cst, pairs with [P0], [S2], [C10], [R2] and [I1]: a participant that sees the ticket
         // claimed sees the intent, and the slot as this producer saw it. Relaxed would show a claim without an owner.
         // seq_cst: [W1] and [C10]. Acq_rel would let this producer and a consumer that goes to sleep miss each other.
         // Failing orders nothing.
@@ -243,7 +243,7 @@ private:
             memory.head().store(after, std::memory_order_release);
             return true;
         }
-        // [C2] release, in seq_cst, pairs with [C0], [K0], [S1], [P9] and [R3]: a participant that sees the
+        // [C2] release, in seq_cst, pairs with [C0], [K0], [S1], [P9], [R3] and [I1]: a participant that sees the
         // ticket claimed sees the intent, and that the ticket had been pushed. Relaxed would show a claim without an
         // owner. seq_cst: [W1] and [P9]. Acq_rel would let this consumer and a producer that goes to sleep miss each
         // other. Failing orders nothing.

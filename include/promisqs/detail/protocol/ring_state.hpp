@@ -127,7 +127,9 @@ public:
     [[nodiscard]] const Memory& memory() const noexcept { return memory_; }
 
     /// The stamp of a valid ticket's slot.
-    [[nodiscard]] auto& stamp_of(std::uint64_t ticket) const noexcept { return memory_.stamp(space_.index(ticket)); }
+    [[nodiscard]] decltype(auto) stamp_of(std::uint64_t ticket) const noexcept {
+        return memory_.stamp(space_.index(ticket));
+    }
 
 protected:
     // Whether the slot of a ticket is in this state, in the ticket's lap.
