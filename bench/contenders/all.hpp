@@ -13,6 +13,7 @@
 #include "ring_variant.hpp"
 #include "spin_lock.hpp"
 #include "spsc_batched.hpp"
+#include "tapped.hpp"
 #include "tcp_socket.hpp"
 #include "unix_socket.hpp"
 #include "vyukov.hpp"
@@ -56,6 +57,7 @@ void for_each_on_two_processors(Visit visit) {
     visit.template operator()<promisqs_queue<T, wait_policy::friendly>, how::waiting>("promisqs_friendly");
     visit.template operator()<promisqs_queue<T>, how::polling>("promisqs_polled");
     visit.template operator()<promisqs_by_value<T>, how::polling>("promisqs_pop");
+    visit.template operator()<promisqs_tapped<T>, how::waiting>("promisqs_tapped");
     visit.template operator()<promisqs_queue<T, wait_policy::balanced, declared::single_sides>, how::waiting>(
         "promisqs_declared");
     visit.template operator()<promisqs_queue<T, wait_policy::stream, declared::single_sides>, how::waiting>(
