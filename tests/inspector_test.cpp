@@ -376,6 +376,26 @@ TEST_CASE("an inspector shows what a stopped process holds, that it lives, and s
     CHECK(of_process(first, pid).who.alive);
 }
 
+TEST_CASE("an inspector tells producers from consumers, and what each did last") {
+    const scoped_name name("inspect-roles");
+    auto q = queue::create(name, 4, kept);
+    inspector looks(name);
+    for (const std::uint64_t i : {40U, 41U}) REQUIRE(q.push(i));
+    const auto pid = static_cast<std::uint32_t>(::getpid());
+    const auto producer = of_process(looks.participants(), pid);
+    const auto other = forked([&] { return q.pop() == 40U ? 0 : 1; });
+    REQUIRE(wait_for(other) == 0);
+    const auto consumer = of_process(looks.participants(), static_cast<std::uint32_t>(other));
+    REQUIRE(q.pop() == 41U);
+    const auto both = of_process(looks.participants(), pid);
+
+    CHECK(producer.last_push == 1U);
+    CHECK_FALSE(producer.last_pop);
+    CHECK_FALSE(consumer.last_push);
+    CHECK(consumer.last_pop == 0U);
+    CHECK((both.last_push == 1U && both.last_pop == 1U));
+}
+
 TEST_CASE("an inspector shows how much of a batch a participant still holds") {
     const scoped_name name("inspect-batch");
     auto q = queue::create(name, 8, kept);

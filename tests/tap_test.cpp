@@ -200,6 +200,37 @@ TEST_CASE("a tap shows a message once, however often it is delivered, and if it 
     CHECK(all_of(follows) == shown{{1, 1}});
 }
 
+TEST_CASE("a tap goes on where the tickets wrap around") {
+    const scoped_name name("tap-wrap");
+    const auto start = GENERATE(tap_start::now, tap_start::oldest_waiting);
+    namespace layout = promisqs::detail::layout;
+    constexpr std::uint64_t last_lap = ~std::uint64_t{0xFF};
+    static_cast<void>(queue::create(name, 4, {.life = promisqs::lifetime::keep}));
+    const inspector looks(name);
+    const auto facts = looks.facts();
+    const raw_object object(name.path());
+    object.write(offsetof(layout::prefix, words.tail), last_lap);
+    object.write(offsetof(layout::prefix, words.head), last_lap);
+    for (std::uint64_t i = 0; i < 4; ++i)
+        object.write(facts.slots_offset + i * facts.slot_stride + facts.stamp_offset, last_lap);
+    auto q = queue::open(name);
+    auto follows = looks.open_tap(start);
+    const std::uint64_t before = (std::uint64_t{1} << 58) - 4;  // messages before the last lap
+
+    push_and_pop(q, 0, 3);
+    CHECK(all_of(follows) == shown{{before, 0}, {before + 1, 1}, {before + 2, 2}});
+    REQUIRE(q.push(3));
+    REQUIRE(q.push(4));
+    CHECK(all_of(follows) == shown{{before + 3, 3}, {0, 4}});
+    while (q.pop()) {}
+    push_and_pop(q, 5, 14);
+    const auto missed = follows.next();
+    CHECK(missed.event == tap_event::missed);
+    CHECK(missed.number == 1);
+    CHECK(missed.count == 7);
+    CHECK(all_of(follows) == shown{{8, 12}, {9, 13}});
+}
+
 TEST_CASE("a tap shows what is left of a closed queue, and then its end") {
     const scoped_name name("tap-end");
     auto q = queue::create(name, 4);

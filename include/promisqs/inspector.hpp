@@ -79,7 +79,8 @@ private:
 /// writes nothing, maps nothing, takes no lock, and does not keep the queue alive. Whatever the file holds, and
 /// whatever its owner does to it meanwhile, no call crashes or loops for ever.
 ///
-/// It shows the object that had the name when it was made; see `is_named`. One thread at a time may use an inspector.
+/// It shows the object that had the name when it was made; see `is_named`. While it is open, the system keeps the
+/// file's memory, also once all users are gone. One thread at a time may use an inspector.
 ///
 /// What calls throw, beside `std::bad_alloc`: `queue_error`, with `not_a_queue`, `unfinished`, `layout_version_differs`
 /// or `corrupt`, where `look` would say so.
@@ -116,7 +117,7 @@ public:
         return detail::returned_of(*observer_, most);
     }
 
-    /// Begins to follow the messages. The tap stays valid without this inspector.
+    /// Begins to follow the messages. The tap stays valid without this inspector, and another thread may use it.
     [[nodiscard]] tap open_tap(tap_start from = tap_start::now) const { return tap(detail::tap_of(*observer_, from)); }
 
 private:

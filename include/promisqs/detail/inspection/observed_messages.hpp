@@ -44,7 +44,8 @@ namespace promisqs::detail {
     if (!ring.memory().file().fetch(result.bytes.data(), result.bytes.size(), place)) return std::nullopt;
     if (ring.stamp_of(ticket).load(std::memory_order_relaxed) == stamp) return result;
     const std::uint64_t tail = space.ticket_of(ring.memory().tail().load(std::memory_order_relaxed));
-    return is_intact(space, ticket, tail) ? std::optional(result) : std::nullopt;
+    if (!is_intact(space, ticket, tail)) return std::nullopt;
+    return result;
 }
 
 [[gnu::__cold__]] inline std::optional<waiting_message> peek_at(const queue_view& seen, std::uint64_t index) {

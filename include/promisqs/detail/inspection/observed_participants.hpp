@@ -136,9 +136,16 @@ private:
         result.process = entry.process;
         result.sole_producer = sole_[0] == i + 1;
         result.sole_consumer = sole_[1] == i + 1;
+        result.last_push = last(entry.push_intent);
+        result.last_pop = last(entry.pop_intent);
         return result;
     }
 
+    [[nodiscard]] std::optional<std::uint64_t> last(std::uint64_t intent) const noexcept {
+        const ticket_space& space = seen_.ring.space();
+        if (intent == layout::no_ticket || !space.valid(intent)) return std::nullopt;
+        return space.distance(0, intent);
+    }
     static std::optional<std::uint64_t> first_of(const std::optional<held_messages>& held) {
         return held ? std::optional(held->first) : std::nullopt;
     }
