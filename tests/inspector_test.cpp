@@ -252,6 +252,20 @@ TEST_CASE("an inspector says which layout version a queue has") {
     expect_error(errc::layout_version_differs, {"77"}, [&] { static_cast<void>(looks.facts()); });
 }
 
+TEST_CASE("an inspector tells how large a file is, and whose, also if it can't be read as a queue") {
+    const scoped_name name("inspect-file");
+    const raw_object object(name.path());
+    object.resize(10'000);
+    REQUIRE(::fchmod(object.descriptor(), 0640) == 0);
+
+    const auto found = inspector(name).look();
+
+    CHECK(found.state == queue_state::not_a_queue);
+    CHECK(found.file_size == 10'000);
+    CHECK(found.owner == ::geteuid());
+    CHECK(found.permissions == 0640);
+}
+
 TEST_CASE("an inspector says which field of a queue is impossible") {
     const scoped_name name("inspect-corrupt");
     const auto q = queue::create(name, 3);

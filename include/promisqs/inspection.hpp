@@ -48,6 +48,10 @@ struct queue_finding {
     bool used;         ///< a process, alive but perhaps stopped, has it open
     bool locked;       ///< a process, alive but perhaps stopped, is building it, ending it, or removing its name
     std::string what;  ///< what was found, in a sentence
+    // Of the file, whatever it is; 0 of what is no file:
+    std::uint64_t file_size;    ///< bytes
+    std::uint32_t owner;        ///< the user id that it belongs to
+    std::uint32_t permissions;  ///< as in `options::permissions`
 };
 
 /// What the header of a queue, and its file, say. Other processes have written it: it may be wrong, but none of its

@@ -66,7 +66,9 @@ public:
     [[nodiscard]] const observed_queue& queue() const noexcept { return queue_; }
 
     [[nodiscard, gnu::__cold__]] queue_finding look() const {
-        queue_finding result{queue_state::not_a_queue, queue_.is_used(), queue_.is_locked(), {}};
+        const observed_file::facts file = queue_.file().describe();
+        queue_finding result{queue_state::not_a_queue, queue_.is_used(), queue_.is_locked(), {}, file.size, file.owner,
+                             file.permissions};
         try {
             const queue_view seen = queue_.see();
             result.state = state_of(seen, result.used);

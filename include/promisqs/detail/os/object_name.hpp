@@ -100,10 +100,10 @@ public:
             static_cast<int>(::syscall(SYS_openat, folder(), text_.c_str(),
                                        O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_LARGEFILE | more_flags, 0600)));
     }
-    /// A descriptor of what the name leads to, for reading alone.
+    /// A descriptor of what the name leads to, for reading alone. (O_RDONLY has no bit.)
     [[nodiscard, gnu::__cold__]] int open_to_read() const noexcept {
-        return os::above_standard(static_cast<int>(::syscall(
-            SYS_openat, folder(), text_.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_LARGEFILE, 0)));
+        return os::above_standard(static_cast<int>(
+            ::syscall(SYS_openat, folder(), text_.c_str(), O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_LARGEFILE, 0)));
     }
     /// A descriptor of a new file in the same folder that has no name.
     [[nodiscard, gnu::__cold__]] int open_nameless() const noexcept {
