@@ -170,7 +170,7 @@ void store_as(std::byte* at, T value) noexcept {
 
 [[nodiscard]] inline std::string store_float(std::string_view word, std::uint64_t size, std::byte* at,
                                              const field_value& value) {
-    const std::string expected = "a number that " + std::string(word) + " has";
+    std::string expected = "a number that " + std::string(word) + " has";
     double number = 0;
     if (const auto* const given = std::get_if<double>(&value)) {
         number = *given;
@@ -191,7 +191,7 @@ void store_as(std::byte* at, T value) noexcept {
     // A finite number must not become infinite.
     if (size == 4) {
         constexpr double rounds_up = 0x1.ffffffp127;  // to infinity: half-way from the largest float to 2^128
-        if (is_finite(number) && !(number < rounds_up && number > -rounds_up)) return expected;
+        if (is_finite(number) && (number >= rounds_up || number <= -rounds_up)) return expected;
         store_as(at, static_cast<float>(number));
         return {};
     }
