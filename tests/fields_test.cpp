@@ -167,6 +167,8 @@ TEST_CASE("fields lie where the compiler has them") {
     CHECK(large.at("1.1[1]").offset == offsetof(outer, last) + offsetof(over_aligned, b) + 8);
 #if defined(__GNUC__)
     CHECK(fields_of<packed_fields>().at("1").offset == 1);
+    CHECK(fields.at("3").alignment == alignof(level));
+    CHECK(large.at("1").alignment == alignof(over_aligned));
 #endif
 }
 

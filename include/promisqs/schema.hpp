@@ -57,6 +57,7 @@ using field_extent = detail::field_extent;
 /// | `type` | the schema's word, such as `u32`; empty for opaque bytes and aggregates |
 /// | `kind`, `is_enum` | what it holds; of an enum, its underlying type |
 /// | `offset`, `size` | where the first value lies in the element, and how large it is, in bytes |
+/// | `alignment` | of its type, in bytes |
 /// | `extents` | of the indices that are left open, the outermost first; none: it is one value |
 using field = detail::located_field;
 

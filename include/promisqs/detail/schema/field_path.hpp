@@ -34,6 +34,7 @@ struct located_field {
     bool is_enum;                       ///< then the type is the underlying one
     std::uint64_t offset;               ///< of the first value, in bytes from the beginning of the element
     std::uint64_t size;                 ///< of one value, bytes
+    std::uint64_t alignment;            ///< of one value, bytes; a power of two
     std::vector<field_extent> extents;  ///< of the indices that are left open, the outermost first; none: one value
     std::uint32_t node;                 ///< for `element_fields`
 };
@@ -59,7 +60,8 @@ struct located_field {
     const type_node& node = tree.nodes[index];
     std::string name(node.name);
     if (name.empty() && index != 0) name = std::to_string(number);
-    return {name, name, node.word, node.kind, node.is_enum, node.offset, node.size, extents_of(tree, node), index};
+    return {name,        name,      node.word,      node.kind,               node.is_enum,
+            node.offset, node.size, node.alignment, extents_of(tree, node), index};
 }
 
 /// The field number `number` of an aggregate, at node `index`.
