@@ -91,10 +91,10 @@ struct participant_look {
     bool sole_consumer;                 ///< the same
     std::optional<held_messages> push;  ///< what it is in the middle of pushing, perhaps
     std::optional<held_messages> pop;   ///< what it is in the middle of popping, perhaps
-    /// The number of the message that it pushed last, of a batch the first one. Nothing: it has pushed none, or has just
-    /// lost a place to another producer. So one that is known is a producer.
+    /// The number of the message that it pushed last, of a batch the first one: it is a producer. Nothing: it has
+    /// pushed none, or has just lost a place to another producer.
     std::optional<std::uint64_t> last_push;
-    std::optional<std::uint64_t> last_pop;  ///< the same for popping, and a consumer
+    std::optional<std::uint64_t> last_pop;  ///< the same for popping: it is a consumer
 };
 
 /// What has become of a message that is in a queue.

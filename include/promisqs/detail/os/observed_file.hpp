@@ -86,21 +86,21 @@ public:
     /// A word of the file; 0, and `cut_short`, if it is not there.
     [[nodiscard]] std::uint64_t word(std::uint64_t offset) const noexcept {
         std::uint64_t value = 0;
-        if (!fetch(&value, sizeof value, offset)) cut_short_.store(true, std::memory_order_relaxed);
+        if (!fetch(&value, sizeof value, offset)) cut_short_.store(1, std::memory_order_relaxed);
         return value;
     }
     /// Whether `word` has missed one since `forget`.
-    [[nodiscard]] bool cut_short() const noexcept { return cut_short_.load(std::memory_order_relaxed); }
-    void forget() const noexcept { cut_short_.store(false, std::memory_order_relaxed); }
+    [[nodiscard]] bool cut_short() const noexcept { return cut_short_.load(std::memory_order_relaxed) != 0; }
+    void forget() const noexcept { cut_short_.store(0, std::memory_order_relaxed); }
 
 private:
     object_name name_;
     int descriptor_;
     int error_;
     bool is_regular_;
-    // Atomic: an inspector and its taps share the file, and may be in different threads. A file that was cut short stays
-    // so, or is found to be another one, by its header.
-    mutable std::atomic<bool> cut_short_{false};
+    // Atomic: an inspector and its taps share the file, and may be in different threads. A file that was cut short
+    // stays so, or is found to be another one, by its header.
+    mutable std::atomic<std::uint32_t> cut_short_{0};
 };
 
 }  // namespace promisqs::detail

@@ -60,8 +60,9 @@ struct located_field {
     const type_node& node = tree.nodes[index];
     std::string name(node.name);
     if (name.empty() && index != 0) name = std::to_string(number);
-    return {name,        name,      node.word,      node.kind,               node.is_enum,
-            node.offset, node.size, node.alignment, extents_of(tree, node), index};
+    return {
+        name, name, node.word, node.kind, node.is_enum, node.offset, node.size, node.alignment, extents_of(tree, node),
+        index};
 }
 
 /// The field number `number` of an aggregate, at node `index`.
