@@ -27,6 +27,7 @@
 #include <cstring>
 #include <functional>
 #include <optional>
+#include <ranges>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -157,6 +158,30 @@ void talk(const std::vector<way_to_push>& pushes, const std::vector<way_to_pop>&
 }
 
 }  // namespace
+
+static_assert(std::ranges::input_range<untyped_queue>);
+
+TEST_CASE("a loop over a queue without its type pops until it is empty") {
+    const scoped_name name("loop");
+    auto typed = typed_queue::create(name, 8);
+    for (std::uint64_t id = 1; id <= 5; ++id) CHECK(typed.push(numbered(id)));
+    auto q = untyped_queue::open(name);
+    std::vector<std::uint64_t> seen;
+    for (const std::span<const std::byte> one : q) {
+        order found{};
+        REQUIRE(one.size() == sizeof found);
+        std::memcpy(&found, one.data(), sizeof found);
+        CHECK(found == numbered(found.id));
+        seen.push_back(found.id);
+        if (found.id == 3) break;
+    }
+    CHECK(seen == std::vector<std::uint64_t>{1, 2, 3});
+    CHECK(typed.size() == 2);
+    for (const std::span<const std::byte> one : q | std::views::drop(1))
+        seen.push_back(std::to_integer<std::uint64_t>(one.front()));
+    CHECK(seen == std::vector<std::uint64_t>{1, 2, 3, 5});
+    CHECK(typed.empty());
+}
 
 TEST_CASE("what a typed handle pushes by any call, an untyped one pops by any call, and the other way round") {
     const scoped_name name("talk");

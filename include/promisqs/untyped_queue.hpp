@@ -25,10 +25,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace promisqs {
 
@@ -44,6 +46,7 @@ class untyped_queue : public basic_queue<detail::untyped_elements> {
 
 public:
     using size_type = basic::size_type;
+    class iterator;
 
     /// Creates a queue, as `shmem_queue::create`.
     ///
@@ -142,6 +145,10 @@ public:
         return result;
     }
 
+    /// Pops, as `shmem_queue::begin`: `for (std::span<const std::byte> m : q)`. A span is valid until the next step.
+    [[nodiscard]] iterator begin();
+    [[nodiscard]] std::default_sentinel_t end() const noexcept { return std::default_sentinel; }
+
 private:
     explicit untyped_queue(detail::queue_base&& joined) noexcept : basic(std::move(joined)) {}
 
@@ -153,5 +160,49 @@ private:
         }
     }
 };
+
+/// Takes message after message out of a queue, as `shmem_queue::iterator`.
+class untyped_queue::iterator {
+public:
+    using iterator_concept = std::input_iterator_tag;
+    using value_type = std::span<const std::byte>;
+    using difference_type = std::ptrdiff_t;
+
+    explicit iterator(untyped_queue& source) : queue_(&source), room_(source.element_size()) {}
+    iterator(iterator&&) = default;
+    iterator& operator=(iterator&&) = default;
+    iterator(const iterator&) = delete;
+    iterator& operator=(const iterator&) = delete;
+    ~iterator() = default;
+
+    /// \pre  it is not at the end
+    [[nodiscard]] std::span<const std::byte> operator*() const {
+        take();
+        return room_;
+    }
+    /// Goes on behind the message that it is at, which is then gone, looked at or not.
+    iterator& operator++() {
+        take();
+        has_message_ = false;
+        return *this;
+    }
+    void operator++(int) { ++*this; }
+
+    friend bool operator==(const iterator& it, std::default_sentinel_t) {
+        it.take();
+        return !it.has_message_;
+    }
+
+private:
+    void take() const {
+        if (!has_message_) has_message_ = queue_->pop(room_);
+    }
+
+    untyped_queue* queue_;
+    mutable std::vector<std::byte> room_;
+    mutable bool has_message_ = false;
+};
+
+inline untyped_queue::iterator untyped_queue::begin() { return iterator(*this); }
 
 }  // namespace promisqs

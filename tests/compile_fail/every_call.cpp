@@ -115,6 +115,7 @@ bool uses_bytes(std::string_view text) {
     const bool ready = promisqs::wait_any(q, typed, std::chrono::seconds(1)).has_value();
     const auto when = std::chrono::steady_clock::now();
     const bool moved = pushes(q, one, when) && pops(q, one, when);
+    for (const std::span<const std::byte> popped : q) one.assign(popped.begin(), popped.end());
     const promisqs::element_fields fields = q.fields();
     for (const promisqs::field& field : fields.list()) fields.set(one, field.path, fields.get(one, field.path));
     const auto opaque = promisqs::opaque_element_type(q.element_size(), q.element_alignment());
