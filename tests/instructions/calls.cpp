@@ -9,6 +9,7 @@
 // does so in any program. Prints with what it made the calls, twice for each: the first time does not count.
 
 #include <promisqs/queue.hpp>
+#include <promisqs/untyped_queue.hpp>
 
 #include <time.h>
 #include <unistd.h>
@@ -65,6 +66,7 @@ std::size_t hidden(std::size_t size) {
 
 struct call {
     static constexpr bool needs_full_queue = false;
+    static constexpr bool is_untyped = false;
 };
 
 struct push_try_pop : call {
@@ -174,6 +176,18 @@ struct push_with_pop_with : call {
     }
 };
 
+// By a handle without the type, which knows no size before it runs.
+struct untyped_push_try_pop : call {
+    static constexpr bool is_untyped = true;
+    template <class T>
+    static std::uint64_t make(promisqs::untyped_queue& q, const T& in) {
+        T out;
+        expect(q.push(std::as_bytes(std::span(&in, 1))));
+        expect(q.try_pop(std::as_writable_bytes(std::span(&out, 1))) == status::ok);
+        return first_word(out);
+    }
+};
+
 // Calls that find nothing, or no room. A thread that has found something just before looks again, now and then.
 
 struct try_pop_nothing : call {
@@ -215,8 +229,8 @@ struct push_try_pop_nothing : call {
 };
 
 // In a function of its own, whose name check.py knows. The first message is made by its caller.
-template <class T>
-[[gnu::__noinline__]] std::uint64_t make_calls(queue<T>& q, T in, std::uint64_t times) {
+template <class Queue, class T>
+[[gnu::__noinline__]] std::uint64_t make_calls(Queue& q, T in, std::uint64_t times) {
     std::uint64_t sum = 0;
     for (std::uint64_t i = 0; i < times; ++i) {
         first_word(in) = i;
@@ -225,11 +239,22 @@ template <class T>
     return sum;
 }
 
+template <class Call, class T>
+auto handle_for(const queue<T>& typed) {
+    if constexpr (Call::is_untyped) {
+        return promisqs::untyped_queue(typed);
+    } else {
+        return typed;
+    }
+}
+
 template <class T>
 void run(const char* with, bool single, std::uint64_t warm_up, std::uint64_t times) {
-    auto q = queue<T>::create("promisqs-instructions-" + std::to_string(::getpid()), 64,
-                              {.single_producer = single, .single_consumer = single});
-    while (PROMISQS_CALL::needs_full_queue && q.push(T{})) {}
+    auto q = handle_for<PROMISQS_CALL>(queue<T>::create("promisqs-instructions-" + std::to_string(::getpid()), 64,
+                                                        {.single_producer = single, .single_consumer = single}));
+    if constexpr (PROMISQS_CALL::needs_full_queue) {
+        while (q.push(T{})) {}
+    }
     expect(make_calls(q, T{}, warm_up) == warm_up * (warm_up - 1) / 2);
     expect(make_calls(q, T{}, times) == times * (times - 1) / 2);
     std::puts(with);
