@@ -37,6 +37,13 @@ FetchContent_Declare(
     FIND_PACKAGE_ARGS CONFIG
 )
 FetchContent_Declare(
+    fmt
+    SYSTEM
+    URL https://github.com/fmtlib/fmt/archive/refs/tags/10.2.1.tar.gz
+    URL_HASH SHA256=1250e4cc58bf06ee631567523f48848dc4596133e163f02615c97f78bab6c811
+    FIND_PACKAGE_ARGS 9 CONFIG
+)
+FetchContent_Declare(
     nlohmann_json
     SYSTEM
     URL https://github.com/nlohmann/json/archive/refs/tags/v3.11.3.tar.gz
@@ -61,6 +68,9 @@ macro(promisqs_provide package)
         set(CLI11_BUILD_EXAMPLES OFF)
         set(CLI11_BUILD_DOCS OFF)
         set(CLI11_INSTALL OFF)
+        set(FMT_DOC OFF)
+        set(FMT_INSTALL OFF)
+        set(FMT_TEST OFF)
         set(JSON_BuildTests OFF)
         set(JSON_Install OFF)
         FetchContent_MakeAvailable(${package})

@@ -32,7 +32,7 @@ endfunction()
 # Installs promisqs, and moves what was installed to ${work}/installed: it has to work wherever it ends up.
 function(install_promisqs)
     configure("${promisqs}" "${work}/promisqs" -D PROMISQS_BUILD_TESTS=OFF -D PROMISQS_BUILD_BENCH=OFF
-              -D PROMISQS_BUILD_EXAMPLES=OFF ${ARGN})
+              -D PROMISQS_BUILD_EXAMPLES=OFF -D PROMISQS_BUILD_TOOLS=OFF ${ARGN})
     run(${CMAKE_COMMAND} --build "${work}/promisqs")
     run(${CMAKE_COMMAND} --install "${work}/promisqs" --prefix "${work}/first")
     if(EXISTS "${work}/first")
