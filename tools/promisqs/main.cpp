@@ -10,7 +10,9 @@ int main(int count, char** arguments) {
     promisqs_tool::catch_interruptions();
     promisqs_tool::program all;
     using namespace promisqs_tool;
-    for (const auto add : {&add_ls, &add_show, &add_top, &add_peek, &add_tail, &add_pop, &add_push, &add_record, &add_replay, &add_create, &add_rm, &add_close, &add_doctor, &add_export, &add_bench, &add_documentation}) {
+    for (const auto add :
+         {&add_ls, &add_show, &add_top, &add_peek, &add_tail, &add_pop, &add_push, &add_record, &add_replay,
+          &add_create, &add_rm, &add_close, &add_doctor, &add_export, &add_bench, &add_documentation}) {
         add(all);
     }
     return static_cast<int>(all.run(count, arguments));

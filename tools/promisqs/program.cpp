@@ -3,6 +3,7 @@
 #include "program.hpp"
 
 #include "output.hpp"
+#include "text.hpp"
 
 #include <promisqs/error.hpp>
 #include <promisqs/version.hpp>
@@ -51,11 +52,11 @@ exit_code report_failures(Action&& action) {
     } catch (const failure& error) {
         return complain(error.code(), error.what());
     } catch (const promisqs::queue_error& error) {
-        return complain(code_of(error), error.what());
+        return complain(code_of(error), printable(error.what()));
     } catch (const std::bad_alloc&) {
         return complain(exit_code::broken, "there is not enough memory");
     } catch (const std::exception& error) {
-        return complain(exit_code::broken, error.what());
+        return complain(exit_code::broken, printable(error.what()));
     }
 }
 

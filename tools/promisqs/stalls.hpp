@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "queue_watch.hpp"
+#include "participants.hpp"
 
-#include <chrono>
+#include <promisqs/stats.hpp>
+
 #include <string>
+#include <vector>
 
 namespace promisqs_tool {
 
-/// A stall that is shorter is no news: one lasts for an instant whenever a message is being copied.
-inline constexpr std::chrono::milliseconds shortest_stall{100};
-/// A message that is held for so long is worth a word, though nobody waits for it yet.
-inline constexpr std::chrono::seconds long_held{1};
+/// Somebody who holds others up, or will.
+struct hold_up {
+    bool is_waited_for;    ///< others wait already; false: they will, if it goes on
+    std::string sentence;  ///< who, since when, and what it holds. Printable
+};
 
-/// Whether participants have been waiting for another one.
-[[nodiscard]] bool is_stalled(const watched_queue& of);
-
-/// Who holds whom up, and for how long, in a sentence. Empty: nobody does.
-[[nodiscard]] std::string who_blocks(const watched_queue& of);
+/// Who holds whom up in a queue. Leaves out what goes on in any busy queue: a participant that runs, and has held its
+/// message for less than a tenth of a second.
+[[nodiscard]] std::vector<hold_up> hold_ups(const promisqs::queue_stats& stats,
+                                            const std::vector<participant_view>& participants);
 
 }  // namespace promisqs_tool

@@ -78,19 +78,13 @@ std::string short_count(std::uint64_t number) {
 
 std::string short_bytes(std::uint64_t bytes) {
     if (bytes < 1024) return fmt::format("{} B", bytes);
-    static constexpr std::array<unit, 4> units{
-        {{0x1p40, "TiB"}, {0x1p30, "GiB"}, {0x1p20, "MiB"}, {0x1p10, "KiB"}}};
+    static constexpr std::array<unit, 4> units{{{0x1p40, "TiB"}, {0x1p30, "GiB"}, {0x1p20, "MiB"}, {0x1p10, "KiB"}}};
     return in_units(static_cast<double>(bytes), units);
 }
 
 std::string short_time(std::chrono::nanoseconds time) {
-    static constexpr std::array<unit, 7> units{{{86400e9, "d"},
-                                                {3600e9, "h"},
-                                                {60e9, "min"},
-                                                {1e9, "s"},
-                                                {1e6, "ms"},
-                                                {1e3, "us"},
-                                                {1, "ns"}}};
+    static constexpr std::array<unit, 7> units{
+        {{86400e9, "d"}, {3600e9, "h"}, {60e9, "min"}, {1e9, "s"}, {1e6, "ms"}, {1e3, "us"}, {1, "ns"}}};
     const auto number = static_cast<double>(time.count());
     if (std::abs(number) < 1000) return fmt::format("{} ns", time.count());
     return (number < 0 ? "-" : "") + in_units(std::abs(number), units);

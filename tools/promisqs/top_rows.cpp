@@ -2,7 +2,7 @@
 
 #include "top_rows.hpp"
 
-#include "stalls.hpp"
+#include "blocked.hpp"
 #include "text.hpp"
 
 #include <fmt/format.h>
