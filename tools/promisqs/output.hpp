@@ -39,7 +39,7 @@ public:
     void flush_if_long() {
         if (buffer_.size() >= long_buffer) flush();
     }
-    /// \throws output_closed  the reader has gone
+    /// \throws output_closed  the reader has gone; or it does not read, and the program is to end
     /// \throws failure        it can't be written, because a disk is full, for instance
     void flush();
 
@@ -54,7 +54,11 @@ public:
 private:
     static constexpr std::size_t long_buffer = std::size_t{1} << 16;
 
+    void wait_for_room(std::size_t size);
+
     int descriptor_;
+    bool may_block_;        // it is no file
+    std::size_t room_ = 0;  // so much can be written without waiting
     bool is_terminal_;
     bool is_coloured_;
     fmt::memory_buffer buffer_;
