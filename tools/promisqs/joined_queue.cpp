@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "joined_queue.hpp"
+
+#include "codec/json_writer.hpp"
+#include "text.hpp"
+
+#include <promisqs/inspector.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+#include <vector>
+
+namespace promisqs_tool {
+
+joined_queue::joined_queue(const std::string& name)
+    : was_used_(promisqs::inspector(name).look().used),
+      queue_(std::make_unique<promisqs::untyped_queue>(promisqs::untyped_queue::open(name))),
+      messages_(plan_for(queue_->type().text, queue_->element_size())) {
+    queue_->on_dropped([name = printable(name), writer = json_writer(messages_.plan)](auto message) {
+        fmt::memory_buffer line;
+        writer.append(line, message);
+        fmt::print(stderr, "promisqs: queue \"{}\": dropped a message, as too many consumers have died with it: {}\n",
+                   name, std::string_view(line.data(), line.size()));
+    });
+}
+
+joined_queue::~joined_queue() {
+    if (was_used_) return;
+    // It is never closed, as if the program had been killed here.
+    static auto& left = *new std::vector<std::unique_ptr<promisqs::untyped_queue>>;
+    left.push_back(std::move(queue_));
+}
+
+std::chrono::nanoseconds seconds(double number) {
+    constexpr double most = 366 * 86400.0;
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(
+        std::chrono::duration<double>(std::clamp(number, 0.0, most)));
+}
+
+}  // namespace promisqs_tool
