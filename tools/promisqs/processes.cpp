@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <pwd.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -76,6 +78,20 @@ std::optional<thread_look> process_lookup::look(std::uint32_t process, std::uint
     const auto thread_name = text_of_file(fmt::format("/proc/{}/task/{}/comm", process, thread));
     return thread_look{without_newline(process_name.value_or("")), without_newline(thread_name.value_or("")),
                        (*stat)[end + 2]};
+}
+
+std::vector<std::uint32_t> process_lookup::all() {
+    std::vector<std::uint32_t> found;
+    const std::unique_ptr<::DIR, int (*)(::DIR*)> entries(::opendir("/proc"), &::closedir);
+    while (entries) {
+        const ::dirent* const entry = ::readdir(entries.get());
+        if (entry == nullptr) break;
+        const std::string_view name = entry->d_name;
+        std::uint32_t process = 0;
+        const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), process);
+        if (error == std::errc() && end == name.data() + name.size()) found.push_back(process);
+    }
+    return found;
 }
 
 std::optional<bool> process_lookup::has_mapped(std::uint32_t process, std::uint64_t inode) {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 namespace promisqs_tool {
 
@@ -27,6 +28,9 @@ class process_lookup {
 public:
     /// Nothing if the system shows no such thread.
     [[nodiscard]] static std::optional<thread_look> look(std::uint32_t process, std::uint32_t thread);
+
+    /// The ids of all processes that are to be seen.
+    [[nodiscard]] static std::vector<std::uint32_t> all();
 
     /// Whether the process has mapped the file with this inode number. Nothing: the system does not tell.
     [[nodiscard]] std::optional<bool> has_mapped(std::uint32_t process, std::uint64_t inode);

@@ -2,8 +2,10 @@
 
 #include "program.hpp"
 
+#include "help.hpp"
 #include "output.hpp"
 #include "text.hpp"
+#include "usage_errors.hpp"
 
 #include <promisqs/error.hpp>
 #include <promisqs/version.hpp>
@@ -32,19 +34,31 @@ exit_code code_of(const promisqs::queue_error& error) {
 }
 
 exit_code complain(exit_code code, std::string_view sentence) {
+    constexpr std::string_view already_said = "promisqs ";  // by the library
+    if (sentence.starts_with(already_said)) sentence.remove_prefix(already_said.size());
     fmt::print(stderr, "promisqs: {}\n", sentence);
     return code;
 }
 
-std::string footer_of(const command& described) {
-    std::string text = described.details + "\n\nExamples:";
-    for (const example& one : described.examples) text += fmt::format("\n  {}\n      {}", one.line, one.what);
-    return text;
+// Writes what is left.
+exit_code finished(exit_code result) {
+    const exit_code written = report_failures([] {
+        standard_output().flush();
+        return exit_code::done;
+    });
+    return result == exit_code::done ? written : result;
 }
 
-// Runs what may fail, and says why it did.
-template <class Action>
-exit_code report_failures(Action&& action) {
+const command* chosen_in(const std::list<command>& all) {
+    for (const command& one : all) {
+        if (one.app->parsed()) return &one;
+    }
+    return nullptr;
+}
+
+}  // namespace
+
+exit_code report_failures(const std::function<exit_code()>& action) {
     try {
         return action();
     } catch (const output_closed&) {
@@ -60,47 +74,47 @@ exit_code report_failures(Action&& action) {
     }
 }
 
-}  // namespace
-
-program::program() : app_("Look into the queues of this machine, and take part in them.", "promisqs") {
-    app_.set_version_flag("--version", fmt::format("promisqs {}.{}.{}", promisqs::version_major,
-                                                   promisqs::version_minor, promisqs::version_patch));
-    app_.require_subcommand(1);
-    app_.footer(
-        "promisqs COMMAND --help explains a command, with examples.\n\n"
-        "Exit codes: 0 done, 1 the answer is no, 2 wrong use, 3 no such queue, 4 not allowed, 5 something broke.");
+program::program() : app_("", "promisqs") {
+    app_.set_version_flag(
+        "--version",
+        fmt::format("promisqs {}.{}.{}", promisqs::version_major, promisqs::version_minor, promisqs::version_patch),
+        "Show the version");
+    app_.require_subcommand(0, 1);
 }
 
 CLI::App& program::add(command added) {
     commands_.push_back(std::move(added));
     command& kept = commands_.back();
     kept.app = app_.add_subcommand(kept.name, kept.summary);
-    kept.app->footer(footer_of(kept));
     return *kept.app;
 }
 
 exit_code program::run(int count, const char* const* arguments) {
+    std::string sentence = unknown_command(*this, count, arguments);
+    const command* chosen = nullptr;
     try {
-        app_.parse(count, arguments);
+        if (sentence.empty()) app_.parse(count, arguments);
+        chosen = chosen_in(commands_);
+    } catch (const CLI::CallForVersion& version) {
+        standard_output().print("{}\n", version.what());
+        return finished(exit_code::done);
+    } catch (const CLI::CallForHelp&) {
+        chosen = chosen_in(commands_);
+        standard_output().write(chosen == nullptr ? help_of(*this) : help_of(*chosen));
+        return finished(exit_code::done);
     } catch (const CLI::ParseError& error) {
-        if (error.get_exit_code() == 0) {  // --help or --version: asked for
-            static_cast<void>(app_.exit(error));
-            return exit_code::done;
-        }
-        const auto chosen = app_.get_subcommands();
-        const std::string name = chosen.empty() ? "promisqs" : "promisqs " + chosen.front()->get_name();
-        return complain(exit_code::wrong_use, fmt::format("{}\nSee: {} --help", error.what(), name));
+        chosen = chosen_in(commands_);
+        sentence = sentence_of(error, chosen == nullptr ? app_ : *chosen->app);
     }
-    for (const command& one : commands_) {
-        if (!one.app->parsed()) continue;
-        const exit_code result = report_failures(one.run);
-        const exit_code written = report_failures([] {
-            standard_output().flush();
-            return exit_code::done;
-        });
-        return result == exit_code::done ? written : result;
+    if (!sentence.empty()) {
+        const std::string name = chosen == nullptr ? "" : " " + chosen->name;
+        return complain(exit_code::wrong_use, fmt::format("{}\nSee: promisqs{} --help", sentence, name));
     }
-    return exit_code::wrong_use;
+    if (chosen == nullptr) {
+        fmt::print(stderr, "{}", help_of(*this));
+        return exit_code::wrong_use;
+    }
+    return finished(report_failures(chosen->run));
 }
 
 }  // namespace promisqs_tool

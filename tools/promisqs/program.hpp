@@ -48,6 +48,9 @@ private:
     std::list<command> commands_;  // at addresses that stay
 };
 
+/// Does what may fail, and says why it did, in a sentence on standard error.
+[[nodiscard]] exit_code report_failures(const std::function<exit_code()>& action);
+
 /// What every command line that names a queue says of it.
 inline constexpr const char* name_help = "The queue's name, as `promisqs ls` shows it";
 

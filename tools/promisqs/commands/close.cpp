@@ -1,9 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include "../commands.hpp"
+#include "../guest.hpp"
+#include "../output.hpp"
+#include "../text.hpp"
+
+#include <memory>
+#include <string>
 
 namespace promisqs_tool {
 
-void add_close(program& all) { static_cast<void>(all); }
+namespace {
+
+exit_code close_queue(const std::string& name) {
+    guest here(name);
+    const bool was_closed = here.queue().is_closed();
+    here.queue().close();
+    const auto waiting = here.queue().size();
+    standard_output().print("{} \"{}\": {}\n", was_closed ? "closed already:" : "closed", printable(name),
+                            waiting == 0   ? "no message waits"
+                            : waiting == 1 ? "1 message waits, and can still be popped"
+                                           : fmt::format("{} messages wait, and can still be popped", waiting));
+    return exit_code::done;
+}
+
+constexpr const char* details =
+    "Closes a queue, for good: no more messages can be pushed, by anybody. Producers get \"closed\". Consumers get "
+    "what "
+    "still waits, and then \"closed\". Takes part for a moment, as any program that opens the queue.\n\n"
+    "A queue that no process has open stays as it is otherwise, with its messages. "
+    "If this program is killed, the queue is closed, or it is not.";
+
+}  // namespace
+
+void add_close(program& all) {
+    auto name = std::make_shared<std::string>();
+    CLI::App& app = all.add({.name = "close",
+                             .summary = "Close a queue: no more messages can be pushed",
+                             .details = details,
+                             .examples = {{"promisqs close orders", "Lets consumers drain it, and end"}},
+                             .run = [name] { return close_queue(*name); }});
+    app.add_option("NAME", *name, name_help)->required();
+}
 
 }  // namespace promisqs_tool

@@ -197,7 +197,7 @@ void add_show(program& all) {
     auto wanted = std::make_shared<show_options>();
     CLI::App& app = all.add(
         {.name = "show",
-         .summary = "Show all about a queue: its type, its participants, who holds it up",
+         .summary = "Show all about a queue: type, participants, who holds it up",
          .details = details,
          .examples = {{"promisqs show orders", "All about the queue \"orders\""},
                       {"promisqs show orders --json | jq -r .element.struct", "Its messages as a struct of C++"}},
