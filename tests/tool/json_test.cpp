@@ -418,12 +418,15 @@ TEST_CASE("a type of which the fields lie on each other is shown as bytes, and n
 TEST_CASE("a type whose description would take for ever is shown as bytes") {
     std::string deep = "u8";
     for (int i = 0; i < 100; ++i) deep = "{" + deep + "@0}:1:1";
+    std::string extents = "u8";
+    for (int i = 0; i < 100000; ++i) extents += "[1]";
     const std::string endless = "{a:{}:0:1[99999999999]@0 b:u8@0}:1:1";
     const std::string twice = "{a:u8@0 a:u8[0]@0}:1:1";
-    for (const std::string& schema : {deep, endless, twice}) {
+    for (const std::string& schema : {deep, extents, endless, twice}) {
         promisqs_test::queue_of queue(schema);
         queue.push(text_bytes("\x07"));
         const auto popped = promisqs_test::run_tool({"pop", queue.name()});
+        CAPTURE(schema.substr(0, 100), popped.err);
         CHECK(popped.exit == 0);
         CHECK(popped.out == "\"07\"\n");
         CHECK(popped.err.find("can't be used") != std::string::npos);

@@ -25,10 +25,10 @@ std::vector<std::string> leading_titles(bool with_states) {
 void add_format_options(CLI::App& to, message_format& chosen) {
     static const std::map<std::string, message_format> formats{
         {"columns", message_format::columns}, {"json", message_format::json}, {"hex", message_format::hex}};
-    CLI::Option* const format =
-        to.add_option("--format", chosen, "columns (the default), json: a line for each message, or hex: its bytes")
-            ->transform(CLI::Transformer(formats))
-            ->type_name("FORMAT");
+    CLI::Option* const format = to.add_option_function<std::string>(
+                                      "--format", [&chosen](const std::string& word) { chosen = formats.at(word); },
+                                      "columns (the default), json: a line for each message, or hex: its bytes")
+                                    ->check(CLI::IsMember(std::vector<std::string>{"columns", "json", "hex"}));
     to.add_flag_callback(
           "--json", [&chosen] { chosen = message_format::json; }, "The same as --format json")
         ->excludes(format);

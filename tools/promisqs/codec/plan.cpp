@@ -18,7 +18,7 @@ namespace promisqs_tool {
 
 namespace {
 
-constexpr std::uint32_t most_depth = 64;
+constexpr std::uint32_t most_depth = 64;  // of aggregates, and of arrays
 constexpr std::uint64_t most_values = std::uint64_t{1} << 24;
 
 [[noreturn]] void refuse(const std::string& sentence) { throw promisqs::schema_error("promisqs schema: " + sentence); }
@@ -97,6 +97,7 @@ void message_plan::add_children(std::uint32_t of, const std::vector<promisqs::fi
 }
 
 void message_plan::add_node(const promisqs::field& from, std::uint32_t depth) {
+    if (from.extents.size() > most_depth) refuse(fmt::format("expected at most {} extents", most_depth));
     plan_node added;
     added.form = form_of(from);
     added.first_extent = static_cast<std::uint32_t>(extents_.size());
@@ -125,7 +126,7 @@ void message_plan::sort_names(const plan_node& of) {
     std::sort(first, last, [&](std::uint32_t a, std::uint32_t b) { return nodes_[a].name < nodes_[b].name; });
     const auto same = [&](std::uint32_t a, std::uint32_t b) { return nodes_[a].name == nodes_[b].name; };
     const auto twice = std::adjacent_find(first, last, same);
-    if (twice != last) refuse(fmt::format("expected names that differ, found {} twice", nodes_[*twice].key));
+    if (twice != last) refuse(fmt::format("expected names that differ, found \"{}\" twice", nodes_[*twice].name));
 }
 
 const plan_node* message_plan::find(const plan_node& aggregate, std::string_view name) const noexcept {

@@ -57,7 +57,7 @@ struct plan_node {
     std::string key;           ///< the name as JSON, and a colon
 };
 
-/// What is to be done for each message. Schemas come from shared memory: the work for a message is bounded by its size.
+/// What is to be done for each message. Schemas come from shared memory: the work for a message is bounded.
 class message_plan {
 public:
     /// \throws promisqs::schema_error  no message looks like this, or it takes too much work

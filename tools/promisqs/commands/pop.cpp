@@ -82,7 +82,7 @@ constexpr const char* details =
     "Takes the oldest messages and writes each as a line of JSON. It takes part in the queue, as any consumer "
     "does. A message leaves the queue once its line is written. If the line can't be written, or the program is "
     "killed before, another consumer gets the message. If it is killed right after, another consumer may get it, "
-    "too. Exit code 1: there was no message.";
+    "too. A queue that nobody else has open is left where it is. Exit code 1: there was no message.";
 
 }  // namespace
 

@@ -130,7 +130,7 @@ constexpr const char* details =
     "takes part in the queue, as any producer does, and waits for room. Every field has to be there, once, and "
     "to fit the schema. At the first line that does not fit it ends, and says why: the lines before it have been "
     "pushed, it and those behind it have not. Empty lines are skipped. Padding is zero. If it is killed, each "
-    "message is there, or not; never a part of one.";
+    "message is there, or not; never a part of one. A queue that nobody else has open is left where it is.";
 
 }  // namespace
 

@@ -14,6 +14,8 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace promisqs_tool {
 
@@ -141,10 +143,10 @@ void add_tail(program& all) {
     static const std::map<std::string, promisqs::tap_start> starts{{"now", promisqs::tap_start::now},
                                                                    {"waiting", promisqs::tap_start::oldest_waiting},
                                                                    {"left", promisqs::tap_start::oldest_left}};
-    app.add_option("--from", wanted->from,
-                   "now (the default), waiting: the oldest that waits, or left: the oldest that was not overwritten")
-        ->transform(CLI::Transformer(starts))
-        ->type_name("WHERE");
+    app.add_option_function<std::string>(
+           "--from", [wanted](const std::string& word) { wanted->from = starts.at(word); },
+           "now (the default), waiting: the oldest that waits, or left: the oldest that was not overwritten")
+        ->check(CLI::IsMember(std::vector<std::string>{"now", "waiting", "left"}));
     add_format_options(app, wanted->format);
 }
 
