@@ -50,11 +50,20 @@ FetchContent_Declare(
     URL_HASH SHA256=0d8ef5af7f9794e3263480193c491549b2ba6cc74bb018906202ada498a79406
     FIND_PACKAGE_ARGS CONFIG
 )
+# Of zlib, only the checksum is built from source: no more is needed.
+FetchContent_Declare(
+    zlib
+    URL https://github.com/madler/zlib/releases/download/v1.3.1/zlib-1.3.1.tar.gz
+    URL_HASH SHA256=9a93b2b7dfdac77ceba5a558a580e74667dd6fede4585b91eefb60f03b72df23
+    SOURCE_SUBDIR none
+)
 
 # A macro, because what find_package() sets (Catch2: CMAKE_MODULE_PATH) is for the caller.
 macro(promisqs_provide package)
     if("${package}" STREQUAL "Boost")
         promisqs_provide_boost()
+    elseif("${package}" STREQUAL "zlib")
+        promisqs_provide_zlib()
     else()
         # For a fetched dependency: the library alone, nothing of it installed.
         set(CMAKE_POLICY_DEFAULT_CMP0077 NEW)
@@ -108,5 +117,19 @@ macro(promisqs_provide_boost)
         endif()
         set(promisqs_boost_histogram_target Boost::histogram)
         set(promisqs_boost_beast_target Boost::beast)
+    endif()
+endmacro()
+
+# ZLIB::ZLIB.
+macro(promisqs_provide_zlib)
+    if(NOT TARGET ZLIB::ZLIB)
+        find_package(ZLIB QUIET)
+    endif()
+    if(NOT TARGET ZLIB::ZLIB)
+        enable_language(C)
+        FetchContent_MakeAvailable(zlib)
+        add_library(promisqs_zlib STATIC "${zlib_SOURCE_DIR}/crc32.c")
+        target_include_directories(promisqs_zlib SYSTEM PUBLIC "${zlib_SOURCE_DIR}")
+        add_library(ZLIB::ZLIB ALIAS promisqs_zlib)
     endif()
 endmacro()
