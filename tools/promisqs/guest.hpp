@@ -18,6 +18,9 @@ public:
     guest& operator=(const guest&) = delete;
     ~guest();
 
+    /// Closes the handle at the end all the same.
+    void let_it_go() noexcept { is_alone_ = false; }
+
     [[nodiscard]] promisqs::untyped_queue& queue() noexcept { return queue_; }
 
 private:

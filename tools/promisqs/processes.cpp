@@ -50,6 +50,18 @@ std::optional<std::set<std::uint64_t>> mapped_files(std::uint32_t process) {
     return found;
 }
 
+// Without "." and ".."; nothing if the folder can't be read.
+std::vector<std::string> names_in(const std::string& folder) {
+    std::vector<std::string> found;
+    const std::unique_ptr<::DIR, int (*)(::DIR*)> entries(::opendir(folder.c_str()), &::closedir);
+    while (entries) {
+        const ::dirent* const entry = ::readdir(entries.get());
+        if (entry == nullptr) break;
+        if (entry->d_name[0] != '.') found.emplace_back(entry->d_name);
+    }
+    return found;
+}
+
 }  // namespace
 
 std::optional<std::string> text_of_file(const std::string& path, std::size_t most) {
@@ -82,16 +94,26 @@ std::optional<thread_look> process_lookup::look(std::uint32_t process, std::uint
 
 std::vector<std::uint32_t> process_lookup::all() {
     std::vector<std::uint32_t> found;
-    const std::unique_ptr<::DIR, int (*)(::DIR*)> entries(::opendir("/proc"), &::closedir);
-    while (entries) {
-        const ::dirent* const entry = ::readdir(entries.get());
-        if (entry == nullptr) break;
-        const std::string_view name = entry->d_name;
+    for (const std::string& name : names_in("/proc")) {
         std::uint32_t process = 0;
         const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), process);
         if (error == std::errc() && end == name.data() + name.size()) found.push_back(process);
     }
     return found;
+}
+
+std::optional<process_lookup::file_count> process_lookup::open_files(std::uint32_t process) {
+    const auto count = names_in(fmt::format("/proc/{}/fd", process)).size();
+    const auto limits = text_of_file(fmt::format("/proc/{}/limits", process));
+    if (count == 0 || !limits) return std::nullopt;
+    constexpr std::string_view key = "Max open files";
+    std::size_t at = limits->find(key);
+    if (at == limits->npos) return std::nullopt;
+    at = limits->find_first_not_of(' ', at + key.size());
+    file_count result{count, 0};
+    if (at == limits->npos) return std::nullopt;
+    const auto [end, error] = std::from_chars(limits->data() + at, limits->data() + limits->size(), result.limit);
+    return error == std::errc() ? std::optional(result) : std::nullopt;  // it may be "unlimited"
 }
 
 std::optional<bool> process_lookup::has_mapped(std::uint32_t process, std::uint64_t inode) {

@@ -32,6 +32,13 @@ public:
     /// The ids of all processes that are to be seen.
     [[nodiscard]] static std::vector<std::uint32_t> all();
 
+    struct file_count {
+        std::uint64_t open;
+        std::uint64_t limit;
+    };
+    /// How many files a process has open, and may have open. Nothing: the system does not tell.
+    [[nodiscard]] static std::optional<file_count> open_files(std::uint32_t process);
+
     /// Whether the process has mapped the file with this inode number. Nothing: the system does not tell.
     [[nodiscard]] std::optional<bool> has_mapped(std::uint32_t process, std::uint64_t inode);
 

@@ -69,12 +69,16 @@ std::optional<hold_up> waited_for(const promisqs::stall& stalled, const side& wh
     if (runs && at_least < noticeable) return std::nullopt;
     const std::string begin = capitalised(fmt::format("{} wait for message {}", where.others, stalled.message));
     if (by == nullptr)
-        return hold_up{true, fmt::format("{}, for {} at least: no participant is seen that is {} it. If this stays so, "
-                                         "the next recovery {}.",
-                                         begin, short_time(at_least), where.verb, where.ends_it)};
+        return hold_up{true,
+                       {},
+                       condition::elsewhere,
+                       at_least,
+                       fmt::format("{}, for {} at least: no participant is seen that is {} it. If this stays so, "
+                                   "the next recovery {}.",
+                                   begin, short_time(at_least), where.verb, where.ends_it)};
     std::string text = fmt::format("{}: {}.", begin, what_it_does(*by, where, "it", at_least));
     if (by->state == condition::dead) text += recovery_hint(where);
-    return hold_up{true, text};
+    return hold_up{true, by->look.who.process, by->state, at_least, text};
 }
 
 // Nobody waits yet.
@@ -86,7 +90,8 @@ std::optional<hold_up> to_be_waited_for(const participant_view& one, const side&
     const bool runs = one.state == condition::alive || one.state == condition::elsewhere;
     if (runs && held->at_least < noticeable) return std::nullopt;
     std::string text = capitalised(fmt::format("{}.", what_it_does(one, where, described(*held), held->at_least)));
-    if (one.state == condition::dead) return hold_up{false, text + recovery_hint(where)};
+    if (one.state == condition::dead)
+        return hold_up{false, one.look.who.process, one.state, held->at_least, text + recovery_hint(where)};
     const std::uint64_t pushed = stats.pushed + stats.tombstones;
     const std::uint64_t limit = held->first + stats.capacity;
     if (where.is_pop) {
@@ -95,7 +100,7 @@ std::optional<hold_up> to_be_waited_for(const participant_view& one, const side&
     } else {
         text += " Consumers will wait for it once they have popped what was pushed before it.";
     }
-    return hold_up{false, text};
+    return hold_up{false, one.look.who.process, one.state, held->at_least, text};
 }
 
 }  // namespace
