@@ -16,7 +16,9 @@ inline constexpr std::chrono::seconds long_held{1};
 /// Whether participants have been waiting for another one.
 [[nodiscard]] bool is_stalled(const watched_queue& of);
 
-/// Who holds whom up, and for how long, in a sentence. Empty: nobody does.
-[[nodiscard]] std::string who_blocks(const watched_queue& of);
+/// Who holds whom up, and for how long, in a short sentence. Empty: nobody does.
+///
+/// \param queue  its name
+[[nodiscard]] std::string who_blocks(const std::string& queue, const watched_queue& of);
 
 }  // namespace promisqs_tool

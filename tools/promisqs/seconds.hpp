@@ -15,7 +15,7 @@ namespace promisqs_tool {
         if (CLI::detail::lexical_cast(text, value) && value >= least && value <= most) return {};
         return fmt::format("expected {} to {} seconds, found {}", least, most, text);
     };
-    return {check, fmt::format("SECONDS in [{} - {}]", least, most)};
+    return {check, ""};
 }
 
 }  // namespace promisqs_tool

@@ -78,12 +78,12 @@ top_order next_order(top_order order) noexcept {
     return order == top_order::stalled ? top_order::name : static_cast<top_order>(static_cast<int>(order) + 1);
 }
 
-void top_rows::fill(remembered& into, const watched_queue& from) {
+void top_rows::fill(remembered& into, const std::string& name, const watched_queue& from) {
     top_row& row = into.row;
     row.problem = printable(from.problem);
     row.in.reset();
     row.out.reset();
-    row.note = who_blocks(from);
+    row.note = who_blocks(name, from);
     row.is_stalled = is_stalled(from);
     if (!from.has_figures()) {
         into.object = 0;
@@ -112,7 +112,7 @@ void top_rows::take(const queue_watch& seen) {
     for (const auto& [name, found] : seen.queues()) {
         remembered& known = all_[name];
         if (known.row.name.empty()) known.row.name = printable(name);
-        fill(known, found);
+        fill(known, name, found);
     }
 }
 

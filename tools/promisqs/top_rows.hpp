@@ -72,7 +72,7 @@ private:
         std::uint64_t popped = 0;
         std::chrono::steady_clock::time_point when{};
     };
-    static void fill(remembered& into, const watched_queue& from);
+    static void fill(remembered& into, const std::string& name, const watched_queue& from);
 
     std::map<std::string, remembered> all_;
 };

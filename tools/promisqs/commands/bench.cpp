@@ -154,7 +154,8 @@ void add_bench(program& all) {
                                           {"promisqs bench --seconds 60 --json", "Longer, for a program"},
                                           {"taskset -c 2,3 promisqs bench", "On these two processors"}},
                              .run = [wanted] { return compare(*wanted); }});
-    app.add_option("--seconds", wanted->seconds, "How long to measure")
+    app.add_option("--seconds", wanted->seconds, "How long to measure, 0.1 to 3600")
+        ->type_name("SECONDS")
         ->check(seconds_between(0.1, 3600))
         ->capture_default_str();
     app.add_flag("--json", wanted->json, "One JSON object, on one line");

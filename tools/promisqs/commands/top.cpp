@@ -257,10 +257,12 @@ void add_top(program& all) {
                       {"promisqs top -n 1 | cat", "One table, with the rates of one second"}},
          .run = [wanted] { return watch_queues(*wanted); }});
     app.add_option("NAME", wanted->names, std::string(name_help) + "; none: all");
-    app.add_option("--interval", wanted->interval, "Seconds between two looks")
+    app.add_option("--interval", wanted->interval, "The time between two looks, 0.05 to 3600")
+        ->type_name("SECONDS")
         ->check(seconds_between(0.05, 3600))
         ->capture_default_str();
     app.add_option("-n,--iterations", wanted->iterations, "How many tables to show; 0: until it is ended")
+        ->type_name("COUNT")
         ->capture_default_str();
 }
 
