@@ -45,6 +45,17 @@ constexpr std::chrono::seconds patience{10};
 constexpr std::uint32_t longest_header = 8192;
 constexpr int most_clients = 48;
 
+// The page, or why there is none at the moment: that must not end the server.
+void put_page(response& into, const served_page& page) {
+    try {
+        into.body() = page.content();
+        into.set(http::field::content_type, page.content_type);
+    } catch (const std::exception& error) {
+        into.result(http::status::internal_server_error);
+        into.body() = fmt::format("{}\n", error.what());
+    }
+}
+
 response answer_to(const http::request<http::empty_body>& asked, const served_page& page) {
     const std::string_view target(asked.target().data(), asked.target().size());
     const std::string_view path = target.substr(0, target.find('?'));
@@ -57,8 +68,7 @@ response answer_to(const http::request<http::empty_body>& asked, const served_pa
         result.set(http::field::allow, "GET, HEAD");
         result.body() = "Expected GET or HEAD.\n";
     } else if (path == page.path) {
-        result.set(http::field::content_type, page.content_type);
-        result.body() = page.content();
+        put_page(result, page);
     } else if (path == "/") {
         result.body() = fmt::format("promisqs: the figures are at {}\n", page.path);
     } else {
