@@ -69,7 +69,7 @@ private:
 
 class queue_channel {
 public:
-    explicit queue_channel(std::string_view which)
+    queue_channel(std::string_view which, bool /*lone_processor*/)
         : queue_(create(name_of(which))) {
         // The handle keeps the memory. Without its name, the queue goes with the processes, also if they are killed.
         promisqs::shmem_queue<message>::remove(name_of(which));
@@ -92,7 +92,7 @@ private:
 
 class pipe_channel {
 public:
-    explicit pipe_channel(std::string_view /*which*/) {
+    pipe_channel(std::string_view /*which*/, bool /*lone_processor*/) {
         if (::pipe2(ends_.data(), O_CLOEXEC) != 0) throw failure(exit_code::broken, "there is no descriptor left");
         ::fcntl(ends_[1], F_SETPIPE_SZ, static_cast<int>(queue_capacity * sizeof(message)));  // 64 KiB, as it is here
     }
@@ -118,7 +118,7 @@ private:
 template <bool IsStream>
 class line_channel {
 public:
-    explicit line_channel(std::string_view /*which*/) {}
+    line_channel(std::string_view /*which*/, bool lone_processor) : looks_(lone_processor ? 1 : 4096) {}
 
     void send(const message& one) {
         if constexpr (IsStream) await([](std::uint64_t number) { return number == 0; });
@@ -145,12 +145,13 @@ private:
         for (unsigned looks = 1;; ++looks) {
             const std::uint64_t number = line_->number.load(std::memory_order_acquire);
             if (holds(number)) return number;
-            // If there is but one processor, the other process can't write meanwhile.
-            if (looks % 4096 == 0) std::this_thread::yield();
+            // If the other process shares this processor, it can't write meanwhile.
+            if (looks % looks_ == 0) std::this_thread::yield();
         }
     }
 
     shared_object<line> line_;
+    unsigned looks_;  // before it yields
     std::uint64_t seen_ = 0;
 };
 
@@ -319,14 +320,14 @@ template <class Trip, class Stream = Trip>
 std::optional<bench_turn> measure(const std::vector<int>& processors, std::chrono::nanoseconds duration) {
     const shared_object<turn_results> results;
     {
-        Trip there("there");
-        Trip back("back");
+        Trip there("there", processors.size() == 1);
+        Trip back("back", processors.size() == 1);
         pair_of_processes both;
         both.start(0, processors, [&] { ask(there, back, duration / 2, *results); });
         both.start(1, processors, [&] { answer(there, back); });
         if (!both.finish()) return std::nullopt;
     }
-    Stream there("there");
+    Stream there("there", processors.size() == 1);
     pair_of_processes both;
     both.start(0, processors, [&] { produce(there, duration / 2); });
     both.start(1, processors, [&] { consume(there, duration / 2, *results); });
