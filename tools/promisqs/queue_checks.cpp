@@ -187,7 +187,7 @@ private:
         if (!is_full(now_) || !before_.stats || !is_full(before_)) return;
         if (now_.stats->popped != before_.stats->popped) return;
         const bool has_consumers = std::any_of(now_.participants.begin(), now_.participants.end(), [](const auto& one) {
-            return one.look.pops && one.state != condition::dead;
+            return one.look.last_pop && one.state != condition::dead;
         });
         add(!has_consumers, "full",
             fmt::format("It is full: {} messages wait, and {}.", now_.stats->size,

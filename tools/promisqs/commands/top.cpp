@@ -50,8 +50,8 @@ const std::vector<std::string> help_lines{
     "  LAST MINUTE   how full it has been, the latest on the right",
     "  PROD/CONS     threads that push/that pop; +1: one has only waited; -1: is dead",
     "",
-    "  A second line says which participant the others wait for, or which one has",
-    "  held a message for a second or more.",
+    "  A second line says for which push or pop the others wait, by the number of the",
+    "  message, and whose it is; or which one has taken a second or more.",
 };
 
 constexpr const char* details =
