@@ -417,7 +417,7 @@ TEST_CASE("a type of which the fields lie on each other is shown as bytes, and n
 
 TEST_CASE("a type whose description would take for ever is shown as bytes") {
     std::string deep = "u8";
-    for (int i = 0; i < 100; ++i) deep = "{" + deep + "@0}:1:1";
+    for (int i = 0; i < 100; ++i) deep.insert(0, "{").append("@0}:1:1");
     std::string extents = "u8";
     for (int i = 0; i < 100000; ++i) extents += "[1]";
     const std::string endless = "{a:{}:0:1[99999999999]@0 b:u8@0}:1:1";

@@ -264,6 +264,14 @@ TEST_CASE("push reads lines longer than its buffer") {
     CHECK(numbers_left(queue) == range(1, 3));
 }
 
+TEST_CASE("a line without end is refused, not read for ever") {
+    queue_of queue("u32");
+    const auto result = run_tool({"push", queue.name()}, "1\n" + std::string(std::size_t{1} << 26, ' '));
+    CHECK(result.exit == 2);
+    CHECK(result.err.find("line 2: expected less than 67108864 bytes, found more") != std::string::npos);
+    CHECK(numbers_left(queue) == range(1, 1));
+}
+
 TEST_CASE("a line that does not fit ends a push: the lines before it are pushed, it and the others are not") {
     queue_of queue("u32");
     const auto result = run_tool({"push", queue.name()}, "1\n\n2\nthree\n4\n");

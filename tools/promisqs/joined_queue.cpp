@@ -16,6 +16,16 @@
 
 namespace promisqs_tool {
 
+namespace {
+
+// Never closed, as if the program had been killed.
+std::vector<std::unique_ptr<promisqs::untyped_queue>>& left_open() {
+    static auto& all = *new std::vector<std::unique_ptr<promisqs::untyped_queue>>;
+    return all;
+}
+
+}  // namespace
+
 joined_queue::joined_queue(const std::string& name)
     : was_used_(promisqs::inspector(name).look().used),
       queue_(std::make_unique<promisqs::untyped_queue>(promisqs::untyped_queue::open(name))),
@@ -30,9 +40,7 @@ joined_queue::joined_queue(const std::string& name)
 
 joined_queue::~joined_queue() {
     if (was_used_) return;
-    // It is never closed, as if the program had been killed here.
-    static auto& left = *new std::vector<std::unique_ptr<promisqs::untyped_queue>>;
-    left.push_back(std::move(queue_));
+    left_open().push_back(std::move(queue_));
 }
 
 std::chrono::nanoseconds seconds(double number) {
