@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// `promisqs record --drain`: what becomes of messages when it is killed, interrupted, or can't write.
+
+#include "support/catch.hpp"
+#include "support/names.hpp"
+#include "support/process.hpp"
+#include "tool/numbered.hpp"
+#include "tool/recordings.hpp"
+
+#include <promisqs/queue.hpp>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+using namespace promisqs_test;
+using ending = promisqs_tool::recording_reader::ending;
+
+namespace {
+
+// A pipe with a name, which this process reads.
+class reading_end {
+public:
+    explicit reading_end(const std::string& path) {
+        if (::mkfifo(path.c_str(), 0600) != 0) throw std::runtime_error("no pipe");
+        descriptor_ = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    }
+    reading_end(const reading_end&) = delete;
+    reading_end& operator=(const reading_end&) = delete;
+    ~reading_end() { close(); }
+
+    [[nodiscard]] bool has_something() const {
+        ::pollfd look{descriptor_, POLLIN, 0};
+        return ::poll(&look, 1, 0) == 1 && (look.revents & POLLIN) != 0;
+    }
+    [[nodiscard]] std::string read_all() const {
+        std::string all;
+        std::array<char, 65536> some{};
+        for (;;) {
+            const auto size = ::read(descriptor_, some.data(), some.size());
+            if (size <= 0) return all;
+            all.append(some.data(), static_cast<std::size_t>(size));
+        }
+    }
+    void close() {
+        if (descriptor_ >= 0) ::close(descriptor_);
+        descriptor_ = -1;
+    }
+
+private:
+    int descriptor_;
+};
+
+}  // namespace
+
+TEST_CASE("a killed drain leaves a readable file, and loses no more than one batch") {
+    constexpr std::uint64_t count = 3'000'000;
+    constexpr std::uint64_t batch = 64;
+    const scoped_name name("recording-kill");
+    const scoped_path path("recording-kill");
+    numbered_queue q = numbered_queue::create(name, 1024);
+    promisqs_test::child pusher("recording-producer", {name.str(), std::to_string(count)});
+    running_tool record({"record", name.str(), path.str(), "--drain", "--batch", std::to_string(batch)});
+    REQUIRE(wait_until([&] { return path.size() > 1'000'000; }));
+    record.signal(SIGKILL);
+    CHECK(record.wait().exit == -SIGKILL);
+    const auto found = read_recording(path.str());
+    CHECK(found.ending == ending::cut_short);
+    CHECK(are_numbered(found));
+    std::vector<bool> seen(count);
+    for (const auto& one : found.messages) seen[value_of<numbered>(one.bytes).number] = true;
+    while (const auto message = q.pop_wait()) seen[message->number] = true;
+    CHECK(pusher.wait() == 0);
+    CHECK(std::count(seen.begin(), seen.end(), false) <= static_cast<std::ptrdiff_t>(batch));
+}
+
+TEST_CASE("a drain that is interrupted ends its file, and leaves the other messages") {
+    constexpr std::uint64_t count = 3'000'000;
+    const scoped_name name("recording-interrupted");
+    const scoped_path path("recording-interrupted");
+    numbered_queue q = numbered_queue::create(name, 1024);
+    promisqs_test::child pusher("recording-producer", {name.str(), std::to_string(count)});
+    running_tool record({"record", name.str(), path.str(), "--drain"});
+    REQUIRE(wait_until([&] { return path.size() > 100'000; }));
+    record.signal(SIGINT);
+    const tool_result result = record.wait();
+    CHECK(result.exit == 0);
+    CHECK(has(result.out, "until it was interrupted"));
+    const auto found = read_recording(path.str());
+    CHECK(found.ending == ending::complete);
+    CHECK(are_numbered(found));
+    std::uint64_t next = found.messages.size();
+    while (const auto message = q.pop_wait()) REQUIRE(message->number == next++);
+    CHECK(next == count);
+    CHECK(pusher.wait() == 0);
+}
+
+TEST_CASE("a drain for which a file gets too large takes no message that it can't write") {
+    constexpr std::uint64_t count = 20'000;
+    const scoped_name name("recording-full");
+    const scoped_path path("recording-full");
+    numbered_queue q = numbered_queue::create(name, count);
+    push_numbers(q, count);
+    q.close();
+    const tool_result result = [&] {
+        const file_size_limit limit(200'000);
+        return run_tool({"record", name.str(), path.str(), "--drain"});
+    }();
+    CHECK(result.exit == 5);
+    CHECK(has(result.err, path.str()));
+    CHECK(has(result.err, "File too large"));
+    CHECK(has(result.err, "in the queue"));
+    const auto found = read_recording(path.str());
+    CHECK(found.ending == ending::complete);
+    CHECK(found.messages.size() > 4096);
+    CHECK(are_numbered(found));
+    CHECK(numbers_in(q) == numbers_between(found.messages.size(), count));
+}
+
+TEST_CASE("a drain whose reader has gone puts back what it could not write") {
+    const scoped_name name("recording-pipe");
+    const scoped_path path("recording-pipe");
+    numbered_queue q = numbered_queue::create(name, 16);
+    reading_end pipe(path.str());
+    running_tool record({"record", name.str(), path.str(), "--drain"});
+    REQUIRE(wait_until([&] { return pipe.has_something(); }));
+    pipe.close();
+    push_numbers(q, 1);
+    const tool_result result = record.wait();
+    CHECK(result.exit == 5);
+    CHECK(has(result.err, "recorded 0 messages; of 1 more that had been popped, 1 are in the queue again"));
+    CHECK(numbers_in(q) == numbers_between(0, 1));
+}
+
+TEST_CASE("a drain whose reader does not read can be interrupted, and loses nothing") {
+    constexpr std::uint64_t count = 20'000;
+    const scoped_name name("recording-stuck");
+    const scoped_path path("recording-stuck");
+    const scoped_path copy("recording-stuck-copy");
+    numbered_queue q = numbered_queue::create(name, count);
+    push_numbers(q, count);
+    reading_end pipe(path.str());
+    running_tool record({"record", name.str(), path.str(), "--drain"});
+    REQUIRE(wait_until([&] { return q.size() < count; }));
+    record.signal(SIGINT);
+    const tool_result result = record.wait();
+    CHECK(result.exit == 5);
+    CHECK(has(result.err, "and 0 are lost"));
+    copy.write(pipe.read_all());
+    const auto found = read_recording(copy.str());
+    CHECK(found.ending == ending::cut_short);
+    auto all = numbers_in(q);
+    for (const auto& one : found.messages) all.push_back(value_of<numbered>(one.bytes).number);
+    std::sort(all.begin(), all.end());
+    CHECK(all == numbers_between(0, count));
+}
+
+TEST_CASE("a drain that can't put messages back says that they are lost") {
+    const scoped_name name("recording-lost");
+    const scoped_path path("recording-lost");
+    numbered_queue q = numbered_queue::create(name, 16, {.single_producer = true});
+    reading_end pipe(path.str());
+    running_tool record({"record", name.str(), path.str(), "--drain"});
+    REQUIRE(wait_until([&] { return pipe.has_something(); }));
+    pipe.close();
+    push_numbers(q, 1);
+    const tool_result result = record.wait();
+    CHECK(result.exit == 5);
+    CHECK(has(result.err, "0 are in the queue again, behind the others, and 1 are lost"));
+}
+
+TEST_CASE("messages that are larger than a batch are drained one by one") {
+    struct large {
+        std::array<std::uint64_t, 20'000> words;
+    };
+    const scoped_name name("recording-large");
+    const scoped_path path("recording-large");
+    auto q = promisqs::shmem_queue<large>::create(name, 3);
+    auto message = std::make_unique<large>();
+    for (std::uint64_t i = 0; i < 3; ++i) {
+        message->words.fill(i);
+        REQUIRE(q.push(*message));
+    }
+    CHECK(run_tool({"record", name.str(), path.str(), "--drain", "-n", "3"}).exit == 0);
+    const auto found = read_recording(path.str());
+    CHECK(found.ending == ending::complete);
+    REQUIRE(found.messages.size() == 3);
+    CHECK(found.messages[2].bytes == bytes_of(*message));
+}
