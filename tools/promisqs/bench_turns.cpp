@@ -69,8 +69,7 @@ private:
 
 class queue_channel {
 public:
-    queue_channel(std::string_view which, bool /*lone_processor*/)
-        : queue_(create(name_of(which))) {
+    queue_channel(std::string_view which, bool /*lone_processor*/) : queue_(create(name_of(which))) {
         // The handle keeps the memory. Without its name, the queue goes with the processes, also if they are killed.
         promisqs::shmem_queue<message>::remove(name_of(which));
     }
@@ -185,7 +184,8 @@ void ask(Channel& there, Channel& back, std::chrono::nanoseconds duration, turn_
         there.send(one);
         back.receive(one);
         const auto end = clock::now();
-        if (start >= counts.from) taken.push_back(static_cast<std::uint32_t>(std::chrono::nanoseconds(end - start).count()));
+        if (start >= counts.from)
+            taken.push_back(static_cast<std::uint32_t>(std::chrono::nanoseconds(end - start).count()));
         start = end;
     }
     there.send({last_number, {}});
@@ -265,7 +265,8 @@ public:
     void start(std::size_t which, const std::vector<int>& processors, Body body) {
         const ::pid_t parent = ::getpid();
         const ::pid_t pid = ::fork();
-        if (pid < 0) throw failure(exit_code::broken, fmt::format("no process can be started: {}", std::strerror(errno)));
+        if (pid < 0)
+            throw failure(exit_code::broken, fmt::format("no process can be started: {}", std::strerror(errno)));
         if (pid > 0) {
             pids_[which] = pid;
             return;

@@ -35,9 +35,10 @@ std::string named(const std::string& queue, const watched_queue& of, const promi
 }
 
 // Short: it should fit into 80 columns.
-std::string sentence(const std::string& queue, const watched_queue& of, const promisqs::stall& one, bool waits_for_push) {
-    return fmt::format("{} wait {} for {} {}: {}", waits_for_push ? "consumers" : "producers",
-                       short_time(one.at_least), waits_for_push ? "push" : "pop", one.message,
+std::string sentence(const std::string& queue, const watched_queue& of, const promisqs::stall& one,
+                     bool waits_for_push) {
+    return fmt::format("{} wait {} for {} {}: {}", waits_for_push ? "consumers" : "producers", short_time(one.at_least),
+                       waits_for_push ? "push" : "pop", one.message,
                        one.by ? named(queue, of, *one.by) : "nobody is seen in it");
 }
 
@@ -54,8 +55,8 @@ std::string longest_held(const std::string& queue, const watched_queue& of) {
     }
     if (holder == nullptr) return {};
     const bool is_push = holder->push && longest == &*holder->push;
-    return fmt::format("in {} {} for {}: {}", is_push ? "push" : "pop", longest->first,
-                       short_time(longest->at_least), named(queue, *holder));
+    return fmt::format("in {} {} for {}: {}", is_push ? "push" : "pop", longest->first, short_time(longest->at_least),
+                       named(queue, *holder));
 }
 
 }  // namespace

@@ -102,9 +102,8 @@ public:
         parser_->header_limit(longest_header);
         parser_->body_limit(std::uint64_t{0});
         stream_.expires_after(patience);
-        http::async_read(stream_, buffer_, *parser_, [self = shared_from_this()](beast::error_code error, std::size_t) {
-            self->answer(error);
-        });
+        http::async_read(stream_, buffer_, *parser_,
+                         [self = shared_from_this()](beast::error_code error, std::size_t) { self->answer(error); });
     }
 
 private:
@@ -145,7 +144,11 @@ private:
 class http_server : public std::enable_shared_from_this<http_server> {
 public:
     http_server(asio::io_context& loop, const tcp::endpoint& where, const served_page& page)
-        : loop_(loop), acceptor_(loop), pause_(loop), interruption_(loop, ::dup(interruption_descriptor())), page_(page) {
+        : loop_(loop),
+          acceptor_(loop),
+          pause_(loop),
+          interruption_(loop, ::dup(interruption_descriptor())),
+          page_(page) {
         acceptor_.open(where.protocol());
         acceptor_.set_option(tcp::acceptor::reuse_address(true));
         acceptor_.bind(where);
@@ -195,8 +198,8 @@ private:
 };
 
 failure cannot_listen(const listen_address& where, const boost::system::error_code& error) {
-    const std::string what = fmt::format("{} port {} can't be listened on: {}", where.address, where.port,
-                                         error.message());
+    const std::string what =
+        fmt::format("{} port {} can't be listened on: {}", where.address, where.port, error.message());
     if (error == asio::error::address_in_use) {
         return {exit_code::broken, what + ". Another program does (`ss -ltnp` says which). Choose another port"};
     }
@@ -207,9 +210,9 @@ failure cannot_listen(const listen_address& where, const boost::system::error_co
 }
 
 [[noreturn]] void refuse(std::string_view text) {
-    throw failure(exit_code::wrong_use,
-                  fmt::format("--listen: expected ADDRESS:PORT, such as 127.0.0.1:9100, [::1]:9100 or :9100, found {:?}",
-                              text));
+    throw failure(
+        exit_code::wrong_use,
+        fmt::format("--listen: expected ADDRESS:PORT, such as 127.0.0.1:9100, [::1]:9100 or :9100, found {:?}", text));
 }
 
 }  // namespace
@@ -236,7 +239,8 @@ void serve(const listen_address& where, const served_page& page, const std::func
     asio::io_context loop(1);
     std::shared_ptr<http_server> server;
     try {
-        server = std::make_shared<http_server>(loop, tcp::endpoint(asio::ip::make_address(where.address), where.port), page);
+        server =
+            std::make_shared<http_server>(loop, tcp::endpoint(asio::ip::make_address(where.address), where.port), page);
     } catch (const boost::system::system_error& error) {
         throw cannot_listen(where, error.code());
     }

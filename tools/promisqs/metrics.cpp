@@ -95,10 +95,8 @@ void add_participants(exposition& out) {
         if (!one.queue->has_figures()) continue;
         for (const bool alive : {true, false}) {
             const participant_counts all = count_participants(*one.queue, alive);
-            const std::array<std::pair<std::string_view, std::size_t>, 4> roles{{{"producer", all.producers},
-                                                                                 {"consumer", all.consumers},
-                                                                                 {"both", all.both},
-                                                                                 {"none", all.neither}}};
+            const std::array<std::pair<std::string_view, std::size_t>, 4> roles{
+                {{"producer", all.producers}, {"consumer", all.consumers}, {"both", all.both}, {"none", all.neither}}};
             for (const auto& [role, count] : roles) {
                 out.sample(one, fmt::format(R"(,role="{}",alive="{}")", role, alive), count);
             }

@@ -160,9 +160,8 @@ void terminal_screen::stop_and_go_on() {
 
 screen_event terminal_screen::wait(int milliseconds) {
     const bool has_keys = ::isatty(STDIN_FILENO) == 1;
-    std::array<::pollfd, 3> all{{{interruption_descriptor(), POLLIN, 0},
-                                 {news, POLLIN, 0},
-                                 {has_keys ? STDIN_FILENO : -1, POLLIN, 0}}};
+    std::array<::pollfd, 3> all{
+        {{interruption_descriptor(), POLLIN, 0}, {news, POLLIN, 0}, {has_keys ? STDIN_FILENO : -1, POLLIN, 0}}};
     if (::poll(all.data(), all.size(), milliseconds) <= 0) return screen_event::time_is_over;
     if (all[0].revents != 0) return screen_event::interrupted;
     if (all[1].revents != 0) {

@@ -36,14 +36,14 @@ private:
 
 /// What `top` shows of a queue.
 struct top_row {
-    std::string name;              ///< printable
-    std::string problem;           ///< why there are no figures; empty: there are
-    std::optional<double> in;      ///< messages pushed in a second; nothing: it was not there before
-    std::optional<double> out;     ///< messages popped in a second
+    std::string name;           ///< printable
+    std::string problem;        ///< why there are no figures; empty: there are
+    std::optional<double> in;   ///< messages pushed in a second; nothing: it was not there before
+    std::optional<double> out;  ///< messages popped in a second
     std::uint64_t size = 0;
     std::uint64_t capacity = 1;
-    std::string users;             ///< "2/1": producers and consumers; or the state, if there are none
-    std::string note;              ///< who blocks whom
+    std::string users;  ///< "2/1": producers and consumers; or the state, if there are none
+    std::string note;   ///< who blocks whom
     bool is_stalled = false;
     minute_trace trace;
 

@@ -37,7 +37,8 @@ constexpr const char* details =
     "Two processes send each other messages of 64 bytes: there and back, one at a time, and as fast as they can in one "
     "direction. promisqs takes turns with a pipe and with a bare cache line, which holds one message and does nothing "
     "else: no round trip can be faster. The figures are medians of the turns.\n"
-    "Run nothing else meanwhile. The processes are pinned to two processors, if there are two. On virtual machines, how "
+    "Run nothing else meanwhile. The processes are pinned to two processors, if there are two. On virtual machines, "
+    "how "
     "far apart these are can change from minute to minute, and with it all but the pipe's figures.\n"
     "Makes queues of its own and changes no other. Nothing is left, also when it is killed.";
 
@@ -91,9 +92,7 @@ std::string where(const std::vector<int>& processors) {
     return fmt::format("on processors {} and {}", processors[0], processors[1]);
 }
 
-std::string time_text(double nanoseconds) {
-    return short_time(std::chrono::nanoseconds(std::llround(nanoseconds)));
-}
+std::string time_text(double nanoseconds) { return short_time(std::chrono::nanoseconds(std::llround(nanoseconds))); }
 
 void print_table(const results& found) {
     output& out = standard_output();
@@ -109,8 +108,7 @@ void print_table(const results& found) {
         const auto rate = std::llround(median(turns, &bench_turn::messages_per_second));
         out.print("{:<16} {:>14} {:>14} {:>14}\n", to_string(all_contenders[i]),
                   time_text(median(turns, &bench_turn::round_trip_p50)),
-                  time_text(median(turns, &bench_turn::round_trip_p99)),
-                  short_count(static_cast<std::uint64_t>(rate)));
+                  time_text(median(turns, &bench_turn::round_trip_p99)), short_count(static_cast<std::uint64_t>(rate)));
     }
     if (found.interrupted) out.print("\nInterrupted: not all turns were taken.\n");
 }

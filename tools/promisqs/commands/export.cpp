@@ -29,7 +29,8 @@ constexpr const char* details =
     "Takes no part in any queue, and changes nothing. When it is killed, nothing is left.\n"
     "Others can see the figures if they can connect. So it listens on 127.0.0.1, unless another address is given; "
     "there is no password.\n"
-    "Totals begin at 0 when a queue is created. How long something is held is measured from the first look on, so it is "
+    "Totals begin at 0 when a queue is created. How long something is held is measured from the first look on, so it "
+    "is "
     "0 if there is but one, unless a participant has noted since when it waits.";
 
 exit_code print_once(queue_watch& watch) {
@@ -71,7 +72,8 @@ void add_export(program& all) {
          .details = details,
          .examples = {{"promisqs export", "All queues, once: for node_exporter's textfile collector, or to look at"},
                       {"promisqs export --listen :9100", "Serve http://127.0.0.1:9100/metrics"},
-                      {"promisqs export orders --listen 0.0.0.0:9100", "Serve one queue's figures to all who can connect"}},
+                      {"promisqs export orders --listen 0.0.0.0:9100",
+                       "Serve one queue's figures to all who can connect"}},
          .run = [wanted] { return export_figures(*wanted); }});
     app.add_option("NAME", wanted->names, std::string(name_help) + "; none: all");
     app.add_option("--listen", wanted->listen, "Serve by HTTP at this address; :PORT is 127.0.0.1:PORT")

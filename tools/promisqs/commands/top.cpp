@@ -154,8 +154,8 @@ private:
             add_table(lines, rows);
         }
         lines.resize(std::max<std::size_t>(screen_.rows(), 1) - 1);
-        lines.push_back(cut("q ends, arrows select, s sorts (now: " + std::string(to_string(order_)) + "), ? helps",
-                            columns));
+        lines.push_back(
+            cut("q ends, arrows select, s sorts (now: " + std::string(to_string(order_)) + "), ? helps", columns));
         screen_.show(lines);
     }
 
@@ -248,14 +248,14 @@ exit_code watch_queues(const top_options& wanted) {
 
 void add_top(program& all) {
     auto wanted = std::make_shared<top_options>();
-    CLI::App& app = all.add(
-        {.name = "top",
-         .summary = "Watch queues live: rates, depth, who is blocked",
-         .details = details,
-         .examples = {{"promisqs top", "All queues that this user may read"},
-                      {"promisqs top orders quotes --interval 0.2", "Two of them, five times a second"},
-                      {"promisqs top -n 1 | cat", "One table, with the rates of one second"}},
-         .run = [wanted] { return watch_queues(*wanted); }});
+    CLI::App& app =
+        all.add({.name = "top",
+                 .summary = "Watch queues live: rates, depth, who is blocked",
+                 .details = details,
+                 .examples = {{"promisqs top", "All queues that this user may read"},
+                              {"promisqs top orders quotes --interval 0.2", "Two of them, five times a second"},
+                              {"promisqs top -n 1 | cat", "One table, with the rates of one second"}},
+                 .run = [wanted] { return watch_queues(*wanted); }});
     app.add_option("NAME", wanted->names, std::string(name_help) + "; none: all");
     app.add_option("--interval", wanted->interval, "The time between two looks, 0.05 to 3600")
         ->type_name("SECONDS")
