@@ -102,6 +102,7 @@ TEST_CASE("a recording shows what passes, and leaves it where it is") {
     REQUIRE(found.messages.size() == 2);
     CHECK(found.messages[0].number == 1);
     CHECK(value_of<quote>(found.messages[1].bytes).price == 2.5);
+    CHECK(found.messages[0].time > 0);
     CHECK(found.messages[0].time <= found.messages[1].time);
     CHECK(found.messages[1].time <= found.end_time);
 }

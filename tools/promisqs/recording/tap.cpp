@@ -21,8 +21,9 @@ namespace promisqs_tool {
 
 namespace {
 
-constexpr std::uint64_t second = 1'000'000'000;     // in nanoseconds
-constexpr std::chrono::milliseconds idle_after{5};  // then what there is, is written
+constexpr std::uint64_t second = 1'000'000'000;       // in nanoseconds
+constexpr std::uint64_t longest_block = second / 10;  // then it is written, though more comes
+constexpr std::chrono::milliseconds idle_after{5};    // then what there is, is written
 
 class tap_recorder {
 public:
@@ -69,6 +70,7 @@ private:
                 throw failure(exit_code::broken, "the queue's file was cut short, or holds impossible values");
             case promisqs::tap_event::nothing: break;
         }
+        last_ = nullptr;
         flush();
         if (is_deserted()) return "the queue was removed";
         return std::nullopt;
@@ -76,9 +78,9 @@ private:
 
     void add(const promisqs::tapped& found) {
         // Messages of one look lie behind each other. Where that ends, the tap has looked again.
-        if (!std::less<>()(last_, found.bytes.data())) time_ = session_.time();
+        if (last_ == nullptr || !std::less<>()(last_, found.bytes.data())) time_ = session_.time();
         last_ = found.bytes.data();
-        const bool is_old = !writer_.is_empty() && time_ - writer_.first_time() >= second;
+        const bool is_old = !writer_.is_empty() && time_ - writer_.first_time() >= longest_block;
         const bool follows = gap_count_ == 0 && found.number == writer_.next_number();
         if (!follows || is_old || writer_.free() == 0) flush();
         if (writer_.is_empty()) writer_.reserve();
@@ -92,6 +94,7 @@ private:
             gap_begin_ = found.number;
         }
         gap_count_ += found.count;
+        last_ = nullptr;
     }
 
     void flush() {
@@ -121,7 +124,7 @@ private:
     promisqs::tap tap_;
     record_session session_;
     recording_writer& writer_;
-    const std::byte* last_ = nullptr;  // the last message
+    const std::byte* last_ = nullptr;  // the last message of this look
     std::uint64_t time_ = 0;           // of the last look
     std::uint64_t gap_begin_ = 0;
     std::uint64_t gap_count_ = 0;  // missed, and not yet written
