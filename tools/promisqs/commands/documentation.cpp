@@ -32,7 +32,9 @@ void add_completion(program& all) {
                  .summary = "Print a script that makes a shell complete commands and queues",
                  .details = "The script makes the shell complete commands, options, and the names of the "
                             "queues that are there.",
-                 .examples = {{"source <(promisqs completion bash)", "Bash, for this session"},
+                 .examples = {{"promisqs completion bash > ~/.local/share/bash-completion/completions/promisqs",
+                               "Bash, with bash-completion; for this session: source "
+                               "<(promisqs completion bash)"},
                               {"promisqs completion zsh > ~/.zfunc/_promisqs", "Zsh, if ~/.zfunc is in its fpath"},
                               {"promisqs completion fish > ~/.config/fish/completions/promisqs.fish", "Fish"}},
                  .run = [&all, shell] {
