@@ -45,9 +45,11 @@ bool holds(const participant_view& one, const side& where, std::uint64_t message
 // "process 4711 (feed), stopped, has been pushing it for 3.2 s"
 std::string what_it_does(const participant_view& one, const side& where, std::string_view what,
                          std::chrono::nanoseconds at_least) {
-    if (one.state == condition::dead) return fmt::format("{} died while it {} {}", described(one), where.past, what);
-    if (at_least < std::chrono::milliseconds(1)) return fmt::format("{}, is {} {}", described(one), where.verb, what);
-    return fmt::format("{}, has been {} {} for {} at least", described(one), where.verb, what, short_time(at_least));
+    std::string who = described(one);
+    if (who.find(", ") != who.npos) who += ',';  // it ends with what is said of the process
+    if (one.state == condition::dead) return fmt::format("{} died while it {} {}", who, where.past, what);
+    if (at_least < std::chrono::milliseconds(1)) return fmt::format("{} is {} {}", who, where.verb, what);
+    return fmt::format("{} has been {} {} for {} at least", who, where.verb, what, short_time(at_least));
 }
 
 std::string recovery_hint(const side& where) {
