@@ -33,7 +33,6 @@
 #include <string_view>
 
 using promisqs_test::child;
-using promisqs_test::nameless_file;
 using promisqs_test::printed_by;
 using promisqs_test::run_tool;
 using promisqs_test::running_tool;

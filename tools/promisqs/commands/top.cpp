@@ -107,7 +107,8 @@ private:
     void take_keys() {
         char character = 0;
         for (key pressed = screen_.next_key(character); pressed != key::none; pressed = screen_.next_key(character)) {
-            if (std::exchange(shows_help_, false) && !(pressed == key::character && character == 'q')) continue;
+            const bool ends = pressed == key::character && character == 'q';
+            if (std::exchange(shows_help_, false) && !ends) continue;
             switch (pressed) {
                 case key::up: move(-1); break;
                 case key::down: move(1); break;
