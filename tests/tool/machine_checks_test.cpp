@@ -2,7 +2,7 @@
 
 // What the doctor reads in the settings of systemd.
 
-#include "../../tools/promisqs/findings.hpp"
+#include "doctor/findings.hpp"
 #include "support/catch.hpp"
 
 #include <unistd.h>

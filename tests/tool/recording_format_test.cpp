@@ -6,8 +6,8 @@
 #include "support/catch.hpp"
 #include "tool/recordings.hpp"
 
-#include "../../tools/promisqs/exit_code.hpp"
-#include "../../tools/promisqs/recording/format.hpp"
+#include "recording/format.hpp"
+#include "system/exit_code.hpp"
 
 #include <algorithm>
 #include <cstddef>

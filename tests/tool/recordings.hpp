@@ -5,8 +5,8 @@
 
 #include "tool/run_tool.hpp"
 
-#include "../../tools/promisqs/recording/reader.hpp"
-#include "../../tools/promisqs/recording/writer.hpp"
+#include "recording/reader.hpp"
+#include "recording/writer.hpp"
 
 #include <promisqs/element.hpp>
 

@@ -2,9 +2,9 @@
 
 // promisqs: looks into the queues of this machine, of any type, and takes part in them. docs/tool.md is its guide.
 
-#include "commands.hpp"
-#include "interruption.hpp"
-#include "program.hpp"
+#include "command_line/program.hpp"
+#include "commands/commands.hpp"
+#include "system/interruption.hpp"
 
 int main(int count, char** arguments) {
     promisqs_tool::catch_interruptions();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "floats.hpp"
+#include "codec/floats.hpp"
 
 #include <fmt/compile.h>
 

@@ -3,7 +3,7 @@
 
 // Floating-point numbers as JSON, each to be read back as the same bits. JSON has no number for some of them.
 
-#include "plan.hpp"
+#include "codec/plan.hpp"
 
 #include <fmt/format.h>
 

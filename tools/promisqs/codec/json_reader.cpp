@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "json_reader.hpp"
+#include "codec/json_reader.hpp"
 
-#include "../text.hpp"
-#include "value_reader.hpp"
+#include "codec/value_reader.hpp"
+#include "text/text.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "plan.hpp"
+#include "codec/plan.hpp"
 
 #include <cstddef>
 #include <cstdint>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "json_writer.hpp"
+#include "codec/json_writer.hpp"
 
-#include "../text.hpp"
-#include "floats.hpp"
+#include "codec/floats.hpp"
+#include "text/text.hpp"
 
 #include <nlohmann/json.hpp>
 

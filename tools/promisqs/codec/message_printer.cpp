@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "message_printer.hpp"
+#include "codec/message_printer.hpp"
 
-#include "../output.hpp"
-#include "../text.hpp"
+#include "system/output.hpp"
+#include "text/text.hpp"
 
 #include <fmt/format.h>
 

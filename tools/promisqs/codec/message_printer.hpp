@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "json_writer.hpp"
-#include "text_columns.hpp"
+#include "codec/json_writer.hpp"
+#include "codec/text_columns.hpp"
 
 #include <CLI/CLI.hpp>
 

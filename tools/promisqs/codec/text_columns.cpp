@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "text_columns.hpp"
+#include "codec/text_columns.hpp"
 
-#include "../text.hpp"
+#include "text/text.hpp"
 
 #include <algorithm>
 #include <utility>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "json_writer.hpp"
+#include "codec/json_writer.hpp"
 
 #include <fmt/format.h>
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "value_reader.hpp"
+#include "codec/value_reader.hpp"
 
-#include "floats.hpp"
+#include "codec/floats.hpp"
 
 #include <fmt/format.h>
 

@@ -4,7 +4,7 @@
 // Values out of JSON, into a message. Each function returns whether the value fits; if not, what is there is left as it
 // is, or begun.
 
-#include "plan.hpp"
+#include "codec/plan.hpp"
 
 #include <cstddef>
 #include <cstdint>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "../bench_turns.hpp"
-#include "../commands.hpp"
-#include "../interruption.hpp"
-#include "../output.hpp"
-#include "../seconds.hpp"
-#include "../text.hpp"
+#include "bench/bench_turns.hpp"
+#include "command_line/seconds.hpp"
+#include "commands/commands.hpp"
+#include "system/interruption.hpp"
+#include "system/output.hpp"
+#include "text/text.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

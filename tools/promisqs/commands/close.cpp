@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "../commands.hpp"
-#include "../guest.hpp"
-#include "../output.hpp"
-#include "../text.hpp"
+#include "commands/commands.hpp"
+#include "participate/guest.hpp"
+#include "system/output.hpp"
+#include "text/text.hpp"
 
 #include <memory>
 #include <string>

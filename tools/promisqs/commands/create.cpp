@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "../commands.hpp"
-#include "../guest.hpp"
-#include "../interruption.hpp"
-#include "../output.hpp"
-#include "../text.hpp"
+#include "commands/commands.hpp"
+#include "participate/guest.hpp"
+#include "system/interruption.hpp"
+#include "system/output.hpp"
+#include "text/text.hpp"
 
 #include <promisqs/inspector.hpp>
 #include <promisqs/untyped_queue.hpp>

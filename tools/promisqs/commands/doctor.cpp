@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "../commands.hpp"
-#include "../findings.hpp"
-#include "../guest.hpp"
-#include "../interruption.hpp"
-#include "../json.hpp"
-#include "../leftover.hpp"
-#include "../output.hpp"
-#include "../queue_look.hpp"
-#include "../text.hpp"
+#include "commands/commands.hpp"
+#include "doctor/findings.hpp"
+#include "doctor/leftover.hpp"
+#include "inspect/queue_look.hpp"
+#include "participate/guest.hpp"
+#include "system/interruption.hpp"
+#include "system/output.hpp"
+#include "text/json.hpp"
+#include "text/text.hpp"
 
 #include <promisqs/inspector.hpp>
 

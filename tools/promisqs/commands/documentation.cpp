@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "../commands.hpp"
-#include "../completion.hpp"
-#include "../manual.hpp"
-#include "../output.hpp"
+#include "command_line/completion.hpp"
+#include "command_line/manual.hpp"
+#include "commands/commands.hpp"
+#include "system/output.hpp"
 
 #include <memory>
 #include <string>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "../commands.hpp"
-#include "../http_server.hpp"
-#include "../metrics.hpp"
-#include "../output.hpp"
-#include "../queue_watch.hpp"
+#include "commands/commands.hpp"
+#include "export/http_server.hpp"
+#include "export/metrics.hpp"
+#include "inspect/queue_watch.hpp"
+#include "system/output.hpp"
 
 #include <fmt/format.h>
 

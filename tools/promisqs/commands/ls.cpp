@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "../commands.hpp"
-#include "../json.hpp"
-#include "../output.hpp"
-#include "../participants.hpp"
-#include "../processes.hpp"
-#include "../queue_look.hpp"
-#include "../struct_text.hpp"
-#include "../table.hpp"
-#include "../text.hpp"
+#include "commands/commands.hpp"
+#include "inspect/participants.hpp"
+#include "inspect/queue_look.hpp"
+#include "inspect/struct_text.hpp"
+#include "system/output.hpp"
+#include "system/processes.hpp"
+#include "text/json.hpp"
+#include "text/table.hpp"
+#include "text/text.hpp"
 
 #include <promisqs/inspector.hpp>
 

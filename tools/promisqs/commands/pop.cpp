@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "../codec/json_writer.hpp"
-#include "../commands.hpp"
-#include "../interruption.hpp"
-#include "../joined_queue.hpp"
-#include "../output.hpp"
-#include "../text.hpp"
+#include "codec/json_writer.hpp"
+#include "commands/commands.hpp"
+#include "participate/joined_queue.hpp"
+#include "system/interruption.hpp"
+#include "system/output.hpp"
+#include "text/text.hpp"
 
 #include <chrono>
 #include <cstddef>

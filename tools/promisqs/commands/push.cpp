@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "../codec/json_reader.hpp"
-#include "../commands.hpp"
-#include "../interruption.hpp"
-#include "../joined_queue.hpp"
-#include "../line_reader.hpp"
-#include "../output.hpp"
-#include "../text.hpp"
+#include "codec/json_reader.hpp"
+#include "commands/commands.hpp"
+#include "participate/joined_queue.hpp"
+#include "system/interruption.hpp"
+#include "system/line_reader.hpp"
+#include "system/output.hpp"
+#include "text/text.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>

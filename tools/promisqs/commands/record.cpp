@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "../commands.hpp"
-#include "../recording/arguments.hpp"
-#include "../recording/session.hpp"
+#include "command_line/arguments.hpp"
+#include "commands/commands.hpp"
+#include "recording/session.hpp"
 
 #include <memory>
 #include <string>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "../recording/replay.hpp"
-#include "../commands.hpp"
-#include "../recording/arguments.hpp"
+#include "recording/replay.hpp"
+#include "command_line/arguments.hpp"
+#include "commands/commands.hpp"
 
 #include <CLI/CLI.hpp>
 

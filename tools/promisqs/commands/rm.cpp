@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "../commands.hpp"
-#include "../guest.hpp"
-#include "../output.hpp"
-#include "../processes.hpp"
-#include "../queue_look.hpp"
-#include "../text.hpp"
+#include "commands/commands.hpp"
+#include "inspect/queue_look.hpp"
+#include "participate/guest.hpp"
+#include "system/output.hpp"
+#include "system/processes.hpp"
+#include "text/text.hpp"
 
 #include <promisqs/inspector.hpp>
 #include <promisqs/untyped_queue.hpp>

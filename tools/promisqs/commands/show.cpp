@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "../commands.hpp"
-#include "../interruption.hpp"
-#include "../json.hpp"
-#include "../output.hpp"
-#include "../queue_json.hpp"
-#include "../queue_look.hpp"
-#include "../stalls.hpp"
-#include "../struct_text.hpp"
-#include "../table.hpp"
-#include "../text.hpp"
+#include "commands/commands.hpp"
+#include "inspect/queue_json.hpp"
+#include "inspect/queue_look.hpp"
+#include "inspect/stalls.hpp"
+#include "inspect/struct_text.hpp"
+#include "system/interruption.hpp"
+#include "system/output.hpp"
+#include "text/json.hpp"
+#include "text/table.hpp"
+#include "text/text.hpp"
 
 #include <promisqs/inspector.hpp>
 

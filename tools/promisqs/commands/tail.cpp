@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "../codec/message_printer.hpp"
-#include "../commands.hpp"
-#include "../interruption.hpp"
-#include "../text.hpp"
+#include "codec/message_printer.hpp"
+#include "commands/commands.hpp"
+#include "system/interruption.hpp"
+#include "text/text.hpp"
 
 #include <promisqs/inspector.hpp>
 

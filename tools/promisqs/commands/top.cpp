@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "../columns.hpp"
-#include "../commands.hpp"
-#include "../interruption.hpp"
-#include "../output.hpp"
-#include "../queue_watch.hpp"
-#include "../seconds.hpp"
-#include "../terminal_screen.hpp"
-#include "../top_rows.hpp"
-#include "../top_table.hpp"
+#include "command_line/seconds.hpp"
+#include "commands/commands.hpp"
+#include "inspect/queue_watch.hpp"
+#include "system/interruption.hpp"
+#include "system/output.hpp"
+#include "text/columns.hpp"
+#include "top/lines.hpp"
+#include "top/rows.hpp"
+#include "top/terminal_screen.hpp"
 
 #include <poll.h>
 

@@ -3,11 +3,11 @@
 // `promisqs record --drain`: what has been popped is written before more is popped. A kill loses at most the messages
 // of one pop, and a disk that is full none.
 
-#include "session.hpp"
+#include "recording/session.hpp"
 
-#include "../exit_code.hpp"
-#include "../interruption.hpp"
-#include "../output.hpp"
+#include "system/exit_code.hpp"
+#include "system/interruption.hpp"
+#include "system/output.hpp"
 
 #include <promisqs/untyped_queue.hpp>
 

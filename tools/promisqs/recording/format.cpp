@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "format.hpp"
+#include "recording/format.hpp"
 
 #include <zlib.h>
 

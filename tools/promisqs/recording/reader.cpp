@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "reader.hpp"
+#include "recording/reader.hpp"
 
-#include "../exit_code.hpp"
-#include "../interruption.hpp"
+#include "system/exit_code.hpp"
+#include "system/interruption.hpp"
 
 #include <fmt/format.h>
 

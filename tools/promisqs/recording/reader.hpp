@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "format.hpp"
-#include "input_file.hpp"
+#include "recording/format.hpp"
+#include "system/input_file.hpp"
 
 #include <cstddef>
 #include <cstdint>

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "replay.hpp"
+#include "recording/replay.hpp"
 
-#include "../exit_code.hpp"
-#include "../interruption.hpp"
-#include "../output.hpp"
-#include "../text.hpp"
-#include "progress.hpp"
-#include "reader.hpp"
+#include "recording/reader.hpp"
+#include "system/exit_code.hpp"
+#include "system/interruption.hpp"
+#include "system/output.hpp"
+#include "system/progress.hpp"
+#include "text/text.hpp"
 
 #include <promisqs/error.hpp>
 #include <promisqs/untyped_queue.hpp>

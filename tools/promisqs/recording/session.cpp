@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "session.hpp"
+#include "recording/session.hpp"
 
-#include "../exit_code.hpp"
-#include "../interruption.hpp"
-#include "../output.hpp"
-#include "../text.hpp"
+#include "system/exit_code.hpp"
+#include "system/interruption.hpp"
+#include "system/output.hpp"
+#include "text/text.hpp"
 
 #include <fmt/format.h>
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "format.hpp"
-#include "output_file.hpp"
-#include "progress.hpp"
-#include "writer.hpp"
+#include "recording/format.hpp"
+#include "recording/writer.hpp"
+#include "system/output_file.hpp"
+#include "system/progress.hpp"
 
 #include <promisqs/inspection.hpp>
 

@@ -2,11 +2,11 @@
 
 // `promisqs record` without --drain: the tap, into a file.
 
-#include "session.hpp"
+#include "recording/session.hpp"
 
-#include "../exit_code.hpp"
-#include "../interruption.hpp"
-#include "../output.hpp"
+#include "system/exit_code.hpp"
+#include "system/interruption.hpp"
+#include "system/output.hpp"
 
 #include <promisqs/inspector.hpp>
 

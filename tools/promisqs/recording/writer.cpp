@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "writer.hpp"
+#include "recording/writer.hpp"
 
 #include <cstring>
 
