@@ -39,9 +39,9 @@ namespace promisqs {
 /// a producer may have begun to overwrite. (On processors that do not keep stores in order, that is not x86-64, a
 /// producer's bytes may be seen before its claim, by the time that a store waits in its processor.)
 ///
-/// A popped message and the place of a dead producer's, popped, look the same. So where a place was given up or a
-/// message came back lately, messages that were popped before the tap came are taken for missed. One case is left: a
-/// producer that gives a place up counts it an instant later. If it is stopped, or killed, in that instant, and a
+/// A popped message and the place of a dead producer's, popped, look the same. So once a place was given up or a
+/// message came back in a queue, messages that were popped before the tap came are taken for missed. One case is left:
+/// a producer that gives a place up counts it an instant later. If it is stopped, or killed, in that instant, and a
 /// consumer frees the place, the tap may show bytes that are no message.
 class tap {
 public:
