@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include "bench/bench_turns.hpp"
-#include "command_line/seconds.hpp"
+#include "command_line/values.hpp"
 #include "commands/commands.hpp"
 #include "system/interruption.hpp"
 #include "system/output.hpp"
+#include "system/say.hpp"
 #include "text/text.hpp"
 
 #include <fmt/format.h>
@@ -18,7 +19,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <iterator>
 #include <memory>
 #include <string>
@@ -60,8 +60,7 @@ double median(const std::vector<bench_turn>& turns, double bench_turn::*figure) 
 
 void show_progress(bool shows, std::size_t done, std::size_t all) {
     if (!shows) return;
-    fmt::print(stderr, "\r{}", done == all ? std::string(40, ' ') + '\r' : fmt::format("turn {} of {}", done + 1, all));
-    std::fflush(stderr);
+    say("\r{}", done == all ? std::string(40, ' ') + '\r' : fmt::format("turn {} of {}", done + 1, all));
 }
 
 results run_turns(const bench_options& wanted) {
@@ -154,7 +153,7 @@ void add_bench(program& all) {
                              .run = [wanted] { return compare(*wanted); }});
     app.add_option("--seconds", wanted->seconds, "How long to measure, 0.1 to 3600")
         ->type_name("SECONDS")
-        ->check(seconds_between(0.1, 3600))
+        ->transform(seconds_between(0.1, 3600))
         ->capture_default_str();
     app.add_flag("--json", wanted->json, "One JSON object, on one line");
 }

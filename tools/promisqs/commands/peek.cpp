@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include "codec/message_printer.hpp"
+#include "command_line/values.hpp"
 #include "commands/commands.hpp"
 #include "system/interruption.hpp"
+#include "system/say.hpp"
 #include "text/text.hpp"
 
 #include <promisqs/inspector.hpp>
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -59,11 +60,11 @@ public:
         }
         printer_.flush();
         if (without_bytes_ != 0 && wanted_.format != message_format::columns) {
-            fmt::print(stderr, "promisqs: left out {} places that have no message yet, or never will\n",
+            say("promisqs: left out {} places that have no message yet, or never will\n",
                        without_bytes_);
         }
         if (shown_ != 0 || is_interrupted()) return exit_code::done;
-        fmt::print(stderr, "promisqs: queue \"{}\": no message waits\n", printable(wanted_.name));
+        say("promisqs: queue \"{}\": no message waits\n", printable(wanted_.name));
         return exit_code::answer_is_no;
     }
 
@@ -108,7 +109,7 @@ void add_peek(program& all) {
                                           {"promisqs peek orders --format hex", "As they lie in memory"}},
                              .run = [wanted] { return peeking(promisqs::inspector(wanted->name), *wanted).run(); }});
     app.add_option("NAME", wanted->name, name_help)->required();
-    app.add_option("-n,--count", wanted->count, "How many at most (10)")->check(CLI::PositiveNumber);
+    app.add_option("-n,--count", wanted->count, "How many at most (10)")->transform(whole_number(1));
     add_format_options(app, wanted->format);
 }
 

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include "codec/message_printer.hpp"
+#include "command_line/values.hpp"
 #include "commands/commands.hpp"
 #include "system/interruption.hpp"
+#include "system/say.hpp"
 #include "text/text.hpp"
 
 #include <promisqs/inspector.hpp>
 
 #include <chrono>
 #include <cstdint>
-#include <cstdio>
 #include <limits>
 #include <map>
 #include <memory>
@@ -104,7 +105,7 @@ private:
     }
 
     void say(std::string_view what) const {
-        fmt::print(stderr, "promisqs: queue \"{}\": {}\n", printable(wanted_.name), what);
+        promisqs_tool::say("promisqs: queue \"{}\": {}\n", printable(wanted_.name), what);
     }
 
     const tail_options& wanted_;
@@ -139,7 +140,7 @@ void add_tail(program& all) {
                       {"promisqs tail orders --json | jq -c 'select(.price > 100)'", "Some of them"}},
          .run = [wanted] { return following(*wanted).run(); }});
     app.add_option("NAME", wanted->name, name_help)->required();
-    app.add_option("-n,--count", wanted->count, "End after so many messages")->check(CLI::PositiveNumber);
+    app.add_option("-n,--count", wanted->count, "End after so many messages")->transform(whole_number(1));
     static const std::map<std::string, promisqs::tap_start> starts{{"now", promisqs::tap_start::now},
                                                                    {"waiting", promisqs::tap_start::oldest_waiting},
                                                                    {"left", promisqs::tap_start::oldest_left}};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "command_line/seconds.hpp"
+#include "command_line/values.hpp"
 #include "commands/commands.hpp"
 #include "inspect/queue_watch.hpp"
 #include "system/interruption.hpp"
@@ -260,10 +260,11 @@ void add_top(program& all) {
     app.add_option("NAME", wanted->names, std::string(name_help) + "; none: all");
     app.add_option("--interval", wanted->interval, "The time between two looks, 0.05 to 3600")
         ->type_name("SECONDS")
-        ->check(seconds_between(0.05, 3600))
+        ->transform(seconds_between(0.05, 3600))
         ->capture_default_str();
     app.add_option("-n,--iterations", wanted->iterations, "How many tables to show; 0: until it is ended")
         ->type_name("COUNT")
+        ->transform(whole_number(0))
         ->capture_default_str();
 }
 
