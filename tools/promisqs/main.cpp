@@ -6,14 +6,23 @@
 #include "commands/commands.hpp"
 #include "system/interruption.hpp"
 
-int main(int count, char** arguments) {
-    promisqs_tool::catch_interruptions();
-    promisqs_tool::program all;
-    using namespace promisqs_tool;
+namespace {
+
+using namespace promisqs_tool;
+
+exit_code run(int count, const char* const* arguments) {
+    prepare_process();
+    program all;
     for (const auto add :
          {&add_ls, &add_show, &add_top, &add_peek, &add_tail, &add_pop, &add_push, &add_record, &add_replay,
           &add_create, &add_rm, &add_close, &add_doctor, &add_export, &add_bench, &add_documentation}) {
         add(all);
     }
-    return static_cast<int>(all.run(count, arguments));
+    return all.run(count, arguments);
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+    return static_cast<int>(report_failures([&] { return run(count, arguments); }));
 }

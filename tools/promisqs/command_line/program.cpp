@@ -5,6 +5,7 @@
 #include "command_line/help.hpp"
 #include "command_line/usage_errors.hpp"
 #include "system/output.hpp"
+#include "system/say.hpp"
 #include "text/text.hpp"
 
 #include <promisqs/error.hpp>
@@ -12,7 +13,6 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <exception>
 #include <new>
 #include <utility>
@@ -36,7 +36,7 @@ exit_code code_of(const promisqs::queue_error& error) {
 exit_code complain(exit_code code, std::string_view sentence) {
     constexpr std::string_view already_said = "promisqs ";  // by the library
     if (sentence.starts_with(already_said)) sentence.remove_prefix(already_said.size());
-    fmt::print(stderr, "promisqs: {}\n", sentence);
+    say("promisqs: {}\n", sentence);
     return code;
 }
 
@@ -61,6 +61,9 @@ const command* chosen_in(const std::list<command>& all) {
 exit_code report_failures(const std::function<exit_code()>& action) {
     try {
         return action();
+    } catch (const output_interrupted&) {
+        say("promisqs: interrupted; nobody reads the output, so the rest was not written\n");
+        return exit_code::done;
     } catch (const output_closed&) {
         return exit_code::done;
     } catch (const failure& error) {
@@ -111,7 +114,7 @@ exit_code program::run(int count, const char* const* arguments) {
         return complain(exit_code::wrong_use, fmt::format("{}\nSee: promisqs{} --help", sentence, name));
     }
     if (chosen == nullptr) {
-        fmt::print(stderr, "{}", help_of(*this));
+        say("{}", help_of(*this));
         return exit_code::wrong_use;
     }
     return finished(report_failures(chosen->run));

@@ -8,6 +8,7 @@
 #include "system/processes.hpp"
 #include "text/json.hpp"
 #include "text/table.hpp"
+#include "system/say.hpp"
 #include "text/text.hpp"
 
 #include <promisqs/inspector.hpp>
@@ -17,7 +18,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
@@ -149,9 +149,9 @@ exit_code list(const ls_options& wanted) {
     if (!all.empty()) print_table(all);
     standard_output().flush();
     if (wanted.json || wanted.names) return exit_code::done;
-    if (all.empty()) fmt::print(stderr, "no queues\n");
+    if (all.empty()) say("no queues\n");
     if (const std::size_t unreadable = count_unreadable(); unreadable != 0)
-        fmt::print(stderr, "not shown: {} in /dev/shm that this user may not read\n",
+        say("not shown: {} in /dev/shm that this user may not read\n",
                    unreadable == 1 ? std::string("1 object") : fmt::format("{} objects", unreadable));
     return exit_code::done;
 }

@@ -7,14 +7,12 @@
 
 #include <poll.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
-#include <climits>
 #include <cstdlib>
 #include <cstring>
 
@@ -27,50 +25,43 @@ bool is_set(const char* variable) {
     return value != nullptr && *value != '\0';
 }
 
-bool is_file(int descriptor) {
-    struct ::stat found {};
-    return ::fstat(descriptor, &found) == 0 && S_ISREG(found.st_mode);
+// Of a descriptor that does not wait: some other program has set it so.
+void wait_for_room(int descriptor) {
+    std::array<::pollfd, 2> both{{{descriptor, POLLOUT, 0}, {interruption_descriptor(), POLLIN, 0}}};
+    while (::poll(both.data(), both.size(), -1) < 0 && errno == EINTR) {}
+    if (both[0].revents == 0) throw output_interrupted();
 }
 
 }  // namespace
 
 output::output(int descriptor)
     : descriptor_(descriptor),
-      may_block_(!is_file(descriptor)),
       is_terminal_(::isatty(descriptor) == 1),
       is_coloured_(is_terminal_ && !is_set("NO_COLOR")) {}
-
-// A reader that does not read must not keep the program from ending. A pipe that has room takes PIPE_BUF bytes.
-void output::wait_for_room(std::size_t size) {
-    if (!may_block_ || room_ >= size) return;
-    std::array<::pollfd, 2> both{{{descriptor_, POLLOUT, 0}, {interruption_descriptor(), POLLIN, 0}}};
-    while (::poll(both.data(), both.size(), -1) < 0 && errno == EINTR) {}
-    if (both[0].revents == 0 && both[1].revents != 0) {
-        buffer_.clear();
-        throw output_closed();
-    }
-    room_ = PIPE_BUF;
-}
 
 void output::flush() {
     const char* next = buffer_.data();
     std::size_t left = buffer_.size();
+    buffer_.clear();  // what can't be written now is not tried again; the bytes stay where they are
     while (left > 0) {
-        const std::size_t size = may_block_ ? std::min<std::size_t>(left, PIPE_BUF) : left;
-        wait_for_room(size);
-        const auto written = ::write(descriptor_, next, size);
-        if (written < 0) {
-            if (errno == EINTR) continue;
-            const int why = errno;
-            buffer_.clear();
-            if (why == EPIPE) throw output_closed();
-            throw failure(exit_code::broken, fmt::format("standard output can't be written: {}", std::strerror(why)));
+        const auto written = ::write(descriptor_, next, left);
+        if (written >= 0) {
+            next += written;
+            left -= static_cast<std::size_t>(written);
+            continue;
         }
-        next += written;
-        left -= static_cast<std::size_t>(written);
-        room_ -= std::min(room_, static_cast<std::size_t>(written));
+        switch (errno) {
+            case EINTR:
+                if (is_interrupted()) throw output_interrupted();
+                break;
+            case EAGAIN: wait_for_room(descriptor_); break;
+            case EPIPE: throw output_closed();
+            default:
+                throw failure(exit_code::broken,
+                              fmt::format("standard output can't be written: {}. Nothing more is written to it",
+                                          std::strerror(errno)));
+        }
     }
-    buffer_.clear();
 }
 
 std::size_t output::width() const {
@@ -78,7 +69,7 @@ std::size_t output::width() const {
     if (is_terminal_ && ::ioctl(descriptor_, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
     std::size_t columns = 80;
     if (const char* const text = std::getenv("COLUMNS")) std::from_chars(text, text + std::strlen(text), columns);
-    return columns;
+    return std::clamp<std::size_t>(columns, 20, 1000);
 }
 
 output& standard_output() {

@@ -12,8 +12,12 @@
 
 namespace promisqs_tool {
 
-/// The reader of standard output has gone: there is nobody to tell, so the program ends without a word.
+/// No more can be written to standard output: its reader has gone. There is nobody to tell, so the program ends without
+/// a word.
 class output_closed : public std::exception {};
+
+/// No more can be written to standard output: its reader does not read, and the program is to end.
+class output_interrupted : public output_closed {};
 
 /// Standard output, buffered.
 class output {
@@ -39,8 +43,9 @@ public:
     void flush_if_long() {
         if (buffer_.size() >= long_buffer) flush();
     }
-    /// \throws output_closed  the reader has gone; or it does not read, and the program is to end
-    /// \throws failure        it can't be written, because a disk is full, for instance
+    /// \throws output_closed       the reader has gone
+    /// \throws output_interrupted  the reader does not read, and the program is to end
+    /// \throws failure             it can't be written, because a disk is full, for instance
     void flush();
 
     [[nodiscard]] bool is_terminal() const noexcept { return is_terminal_; }
@@ -48,17 +53,13 @@ public:
     [[nodiscard]] std::string styled(const fmt::text_style& style, std::string_view text) const {
         return is_coloured_ ? fmt::format(style, "{}", text) : std::string(text);
     }
-    /// Columns of the terminal; elsewhere 80, or what COLUMNS says.
+    /// Columns of the terminal; elsewhere 80, or what COLUMNS says, within reason.
     [[nodiscard]] std::size_t width() const;
 
 private:
     static constexpr std::size_t long_buffer = std::size_t{1} << 16;
 
-    void wait_for_room(std::size_t size);
-
     int descriptor_;
-    bool may_block_;        // it is no file
-    std::size_t room_ = 0;  // so much can be written without waiting
     bool is_terminal_;
     bool is_coloured_;
     fmt::memory_buffer buffer_;
