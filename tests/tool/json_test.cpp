@@ -432,3 +432,19 @@ TEST_CASE("a type whose description would take for ever is shown as bytes") {
         CHECK(popped.err.find("can't be used") != std::string::npos);
     }
 }
+
+TEST_CASE("minus zero keeps its sign in a float, with a point or without one") {
+    for (const char* const text : {"-0", "-0.0", "-0e5"}) {
+        CAPTURE(text);
+        CHECK(message_of("f64", text) == bytes_of(-0.0));
+        CHECK(message_of("f32", text) == bytes_of(-0.0F));
+        CHECK(message_of("f16", text) == bytes_of(std::uint16_t{0x8000}));
+    }
+    CHECK(message_of("i32", "-0") == bytes_of(std::int32_t{0}));
+    CHECK(message_of("f64", "0") == bytes_of(0.0));
+}
+
+TEST_CASE("a byte of value 0 does not end a line") {
+    CHECK(refusal_of("u8", "5\0" "6\n"s).find("byte 2: expected JSON, found a byte of value 0") != std::string::npos);
+    CHECK(refusal_of("u8", "5\0\n"s).find("byte 2") != std::string::npos);
+}

@@ -32,6 +32,9 @@ void json_reader::read(std::string_view text, std::span<std::byte> message) {
     std::fill(message.begin(), message.end(), std::byte{0});
     message_ = message.data();
     open_.clear();
+    // The parser takes it for the end of the text.
+    if (const std::size_t zero = text.find('\0'); zero != text.npos)
+        throw misfit(fmt::format("byte {}: expected JSON, found a byte of value 0", zero + 1));
     nlohmann::json::sax_parse(text.data(), text.data() + text.size(), this);
 }
 
@@ -64,8 +67,10 @@ bool json_reader::boolean(bool value) {
 bool json_reader::number_integer(std::int64_t value) {
     const place to = next_place();
     const auto bits = static_cast<std::uint64_t>(value);
-    const bool fits = !to.is_array() && store_integer(to.field->form, to.at, value < 0, bits);
-    if (!fits) refuse_at(to, std::to_string(value));
+    // The parser reports only what has a minus as an integer with a sign, so 0 is "-0". It has a sign in a float.
+    const bool fits = !to.is_array() && ((value == 0 && store_number(to.field->form, to.at, "-0.0")) ||
+                                         store_integer(to.field->form, to.at, value < 0, bits));
+    if (!fits) refuse_at(to, value == 0 ? "-0" : std::to_string(value));
     return true;
 }
 
