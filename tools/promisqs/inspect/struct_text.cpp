@@ -103,10 +103,13 @@ private:
     static std::string type_of(const field& one) {
         return one.kind == field_kind::opaque ? "std::byte" : std::string(cpp_name(one.type));
     }
-    static std::string array_type(const field& one, std::string inner) {
-        for (std::size_t i = one.extents.size(); i-- > 0;)
-            inner = fmt::format("std::array<{}, {}>", inner, one.extents[i].count);
-        return inner;
+    // A schema may have as many extents as fit into it.
+    static std::string array_type(const field& one, const std::string& inner) {
+        std::string all;
+        for (std::size_t i = 0; i < one.extents.size(); ++i) all += "std::array<";
+        all += inner;
+        for (std::size_t i = one.extents.size(); i-- > 0;) all += fmt::format(", {}>", one.extents[i].count);
+        return all;
     }
     std::string alias(const field& root, const std::string& name) {
         if (root.kind == field_kind::opaque) {
