@@ -25,12 +25,11 @@ participant_view view_of(const promisqs::participant_look& one, std::uint64_t in
     return result;
 }
 
-// Of those that have done it.
 head_count count(const std::vector<promisqs::participant_look>& all,
-                 std::optional<std::uint64_t> promisqs::participant_look::*role) noexcept {
+                 bool (*has_role)(const promisqs::participant_look&)) noexcept {
     head_count result;
     for (const auto& one : all) {
-        if (one.*role) ++(one.who.alive ? result.alive : result.dead);
+        if (has_role(one)) ++(one.who.alive ? result.alive : result.dead);
     }
     return result;
 }
@@ -56,9 +55,8 @@ std::vector<participant_view> view_participants(const std::vector<promisqs::part
 }
 
 std::string_view role_of(const participant_view& one) noexcept {
-    const auto& look = one.look;
-    if (look.last_push) return look.last_pop ? "producer, consumer" : "producer";
-    return look.last_pop ? "consumer" : "neither yet";
+    if (is_producer(one.look)) return is_consumer(one.look) ? "producer, consumer" : "producer";
+    return is_consumer(one.look) ? "consumer" : "neither yet";
 }
 
 std::string described(const participant_view& one) {
@@ -78,11 +76,14 @@ std::string described(const promisqs::held_messages& held) {
     return fmt::format("messages {} to {}", held.first, held.first + held.count - 1);
 }
 
+bool is_producer(const promisqs::participant_look& one) noexcept { return one.last_push || one.sole_producer; }
+bool is_consumer(const promisqs::participant_look& one) noexcept { return one.last_pop || one.sole_consumer; }
+
 head_count count_producers(const std::vector<promisqs::participant_look>& all) noexcept {
-    return count(all, &promisqs::participant_look::last_push);
+    return count(all, &is_producer);
 }
 head_count count_consumers(const std::vector<promisqs::participant_look>& all) noexcept {
-    return count(all, &promisqs::participant_look::last_pop);
+    return count(all, &is_consumer);
 }
 
 std::chrono::nanoseconds age_of(std::chrono::system_clock::time_point since) noexcept {

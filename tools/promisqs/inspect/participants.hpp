@@ -43,6 +43,10 @@ struct participant_view {
 /// "message 7", "messages 7 to 9".
 [[nodiscard]] std::string described(const promisqs::held_messages& held);
 
+/// Whether a participant has pushed, or popped; or has taken that role alone in a queue that lets only one have it.
+[[nodiscard]] bool is_producer(const promisqs::participant_look& one) noexcept;
+[[nodiscard]] bool is_consumer(const promisqs::participant_look& one) noexcept;
+
 /// How many participants push, or pop.
 struct head_count {
     std::uint64_t alive = 0;

@@ -2,6 +2,7 @@
 
 #include "inspect/queue_watch.hpp"
 
+#include "inspect/participants.hpp"
 #include "system/interruption.hpp"
 
 #include <promisqs/error.hpp>
@@ -42,8 +43,8 @@ participant_counts count_participants(const watched_queue& of, bool alive) {
     participant_counts result;
     for (const promisqs::participant_look& one : of.participants) {
         if (one.who.alive != alive) continue;
-        const bool pushes = one.last_push.has_value() || one.sole_producer;
-        const bool pops = one.last_pop.has_value() || one.sole_consumer;
+        const bool pushes = is_producer(one);
+        const bool pops = is_consumer(one);
         ++(pushes && pops ? result.both : pushes ? result.producers : pops ? result.consumers : result.neither);
     }
     return result;
