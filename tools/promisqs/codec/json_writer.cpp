@@ -86,7 +86,7 @@ void append_json_text(fmt::memory_buffer& to, std::string_view text) {
     }
     try {
         // What would move a terminal's cursor, or turn its text round, is escaped.
-        const bool escape_all = printable(text).find("\\x") != std::string::npos;
+        const bool escape_all = !is_printable(text);
         put(to, nlohmann::json(text).dump(-1, ' ', escape_all));
     } catch (const nlohmann::json::type_error&) {  // it is no UTF-8
         put(to, R"({"hex":")");
@@ -101,6 +101,7 @@ void json_writer::append_from(fmt::memory_buffer& to, const plan_node& field, st
     const plan_extent array = plan_->extents(field)[extent];
     to.push_back('[');
     for (std::uint64_t i = 0; i < array.count; ++i) {
+        if (to.size() >= enough_) return;
         if (i != 0) to.push_back(',');
         append_from(to, field, extent + 1, at + i * array.stride);
     }
@@ -110,6 +111,7 @@ void json_writer::append_from(fmt::memory_buffer& to, const plan_node& field, st
 void json_writer::append_aggregate(fmt::memory_buffer& to, const plan_node& field, const std::byte* at) const {
     char before = '{';
     for (const plan_node& one : plan_->children(field)) {
+        if (to.size() >= enough_) return;
         to.push_back(before);
         before = ',';
         put(to, one.key);

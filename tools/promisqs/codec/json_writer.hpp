@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <cstddef>
+#include <limits>
 #include <memory>
 #include <span>
 
@@ -14,7 +15,11 @@ namespace promisqs_tool {
 /// Writes messages as JSON, from which `json_reader` makes the same bytes (padding aside).
 class json_writer {
 public:
-    explicit json_writer(std::shared_ptr<const message_plan> plan) : plan_(std::move(plan)) {}
+    /// \param enough  Once so many bytes are in the buffer, the rest of an array or aggregate may be left out: for what
+    ///                is cut afterwards.
+    explicit json_writer(std::shared_ptr<const message_plan> plan,
+                         std::size_t enough = std::numeric_limits<std::size_t>::max())
+        : plan_(std::move(plan)), enough_(enough) {}
 
     /// Appends the message, without the end of the line.
     ///
@@ -37,6 +42,7 @@ private:
     void append_aggregate(fmt::memory_buffer& to, const plan_node& field, const std::byte* at) const;
 
     std::shared_ptr<const message_plan> plan_;
+    std::size_t enough_;
 };
 
 /// The text as a JSON string; `{"hex":"…"}` if it is not UTF-8.

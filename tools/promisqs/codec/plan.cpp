@@ -2,6 +2,7 @@
 
 #include "codec/plan.hpp"
 
+#include "system/say.hpp"
 #include "text/text.hpp"
 
 #include <fmt/format.h>
@@ -9,7 +10,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <iterator>
 #include <limits>
 #include <utility>
@@ -111,7 +111,7 @@ void message_plan::add_node(const promisqs::field& from, std::uint32_t depth) {
     }
     added.extents = static_cast<std::uint32_t>(extents_.size()) - added.first_extent;
     // The name may be any bytes: what is no UTF-8 is replaced, and what a terminal would obey is escaped.
-    const bool escape_all = printable(from.name) != from.name;
+    const bool escape_all = !is_printable(from.name);
     const nlohmann::json name = from.name;
     added.key = name.dump(-1, ' ', escape_all, nlohmann::json::error_handler_t::replace);
     added.name = nlohmann::json::parse(added.key).get<std::string>();
@@ -177,7 +177,7 @@ plan_found plan_for(std::string_view schema, std::uint64_t element_size) {
 
 void warn_if_opaque(std::string_view queue, const plan_found& found) {
     if (found.problem.empty()) return;
-    fmt::print(stderr, "promisqs: the schema of queue \"{}\" can't be used, so its messages are shown as bytes: {}\n",
+    say("promisqs: the schema of queue \"{}\" can't be used, so its messages are shown as bytes: {}\n",
                printable(queue), printable(found.problem));
 }
 

@@ -34,7 +34,8 @@ std::string cut(std::string_view text) {
 
 }  // namespace
 
-text_columns::text_columns(json_writer writer, const std::vector<std::string>& leading) : writer_(std::move(writer)) {
+text_columns::text_columns(const std::shared_ptr<const message_plan>& plan, const std::vector<std::string>& leading)
+    : writer_(plan, 8 * most_width) {  // a character has up to four bytes, or six in an escape sequence of JSON
     for (const std::string& title : leading) columns_.push_back({title, nullptr, 0, title == "number", title.size()});
     add_columns(writer_.plan().root(), "", 0);
 }

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,7 +19,7 @@ namespace promisqs_tool {
 class text_columns {
 public:
     /// \param leading  titles of columns before those of the fields
-    text_columns(json_writer writer, const std::vector<std::string>& leading);
+    text_columns(const std::shared_ptr<const message_plan>& plan, const std::vector<std::string>& leading);
 
     /// Adds a line.
     ///

@@ -49,6 +49,15 @@ std::string in_units(double number, const std::array<unit, Count>& units) {
 
 }  // namespace
 
+bool is_printable(std::string_view text) {
+    while (!text.empty()) {
+        const std::size_t size = character_size(text);
+        if (size == 0) return false;
+        text.remove_prefix(size);
+    }
+    return true;
+}
+
 std::string printable(std::string_view text) {
     std::string result;
     while (!text.empty()) {

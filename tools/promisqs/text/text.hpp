@@ -14,6 +14,10 @@ namespace promisqs_tool {
 /// Names and schemas come from shared memory, and may hold anything.
 [[nodiscard]] std::string printable(std::string_view text);
 
+/// Whether a terminal shows all of the text, and obeys none of it. Other than with `printable`, a backslash is nothing
+/// special.
+[[nodiscard]] bool is_printable(std::string_view text);
+
 /// How many columns of a terminal the text takes, which is printable.
 [[nodiscard]] std::size_t columns_of(std::string_view text);
 
