@@ -5,11 +5,12 @@
 #include "export/metrics.hpp"
 #include "inspect/queue_watch.hpp"
 #include "system/output.hpp"
+#include "system/say.hpp"
 
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,7 +21,7 @@ namespace {
 
 struct export_options {
     std::vector<std::string> names;
-    std::string listen;
+    std::optional<std::string> listen;
 };
 
 constexpr const char* details =
@@ -51,15 +52,14 @@ exit_code run_server(queue_watch& watch, const listen_address& where) {
                            }};
     watch.look();  // from here on it knows how long something is held
     serve(where, page, [](const std::string& url) {
-        fmt::print(stderr, "promisqs: the figures are at {}; Ctrl-C ends it\n", url);
-        std::fflush(stderr);
+        say("promisqs: the figures are at {}; Ctrl-C ends it\n", url);
     });
     return exit_code::done;
 }
 
 exit_code export_figures(const export_options& wanted) {
     queue_watch watch(wanted.names);
-    return wanted.listen.empty() ? print_once(watch) : run_server(watch, parse_listen_address(wanted.listen));
+    return wanted.listen ? run_server(watch, parse_listen_address(*wanted.listen)) : print_once(watch);
 }
 
 }  // namespace

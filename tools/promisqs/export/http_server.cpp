@@ -4,6 +4,7 @@
 
 #include "system/exit_code.hpp"
 #include "system/interruption.hpp"
+#include "text/text.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -26,6 +27,7 @@
 #include <chrono>
 #include <cstddef>
 #include <exception>
+#include <list>
 #include <memory>
 #include <optional>
 #include <system_error>
@@ -52,13 +54,21 @@ void put_page(response& into, const served_page& page) {
         into.set(http::field::content_type, page.content_type);
     } catch (const std::exception& error) {
         into.result(http::status::internal_server_error);
-        into.body() = fmt::format("{}\n", error.what());
+        into.body() = fmt::format("{}\n", printable(error.what()));
     }
 }
 
+// Of "/metrics?x", or of "http://host/metrics?x", as clients of a proxy ask for it.
+std::string_view path_of(std::string_view target) {
+    constexpr std::string_view scheme = "http://";
+    target = target.substr(0, target.find('?'));
+    if (!target.starts_with(scheme)) return target;
+    const std::size_t slash = target.find('/', scheme.size());
+    return slash == target.npos ? std::string_view("/") : target.substr(slash);
+}
+
 response answer_to(const http::request<http::empty_body>& asked, const served_page& page) {
-    const std::string_view target(asked.target().data(), asked.target().size());
-    const std::string_view path = target.substr(0, target.find('?'));
+    const std::string_view path = path_of({asked.target().data(), asked.target().size()});
     response result;
     result.version(asked.version());
     result.keep_alive(asked.keep_alive());
@@ -97,7 +107,13 @@ public:
     http_session& operator=(const http_session&) = delete;
     ~http_session() { at_end_(); }
 
+    /// Whether it waits for a request.
+    [[nodiscard]] bool is_idle() const noexcept { return is_idle_; }
+    /// Ends what it waits for, and so the session.
+    void close() { stream_.close(); }
+
     void read() {
+        is_idle_ = true;
         parser_.emplace();
         parser_->header_limit(longest_header);
         parser_->body_limit(std::uint64_t{0});
@@ -114,6 +130,7 @@ private:
     }
 
     void answer(const beast::error_code& error) {
+        is_idle_ = false;
         if (error && !is_bad_request(error)) return;
         answer_ = error ? refusal() : answer_to(parser_->get(), page_);
         is_head_ = !error && parser_->get().method() == http::verb::head;
@@ -138,6 +155,7 @@ private:
     response answer_;
     std::optional<http::response_serializer<http::string_body>> serializer_;
     bool is_head_ = false;
+    bool is_idle_ = false;
 };
 
 /// Takes clients in, and stops when the program is interrupted.
@@ -166,7 +184,7 @@ public:
 private:
     void accept() {
         is_accepting_ = clients_ < most_clients;
-        if (!is_accepting_) return;
+        if (!is_accepting_) return close_oldest_idle();
         acceptor_.async_accept([this](const beast::error_code& error, tcp::socket socket) {
             if (error) return accept_later();
             ++clients_;
@@ -174,12 +192,22 @@ private:
             const auto at_end = [server = weak_from_this()] {
                 if (const auto still_there = server.lock()) still_there->ended();
             };
-            std::make_shared<http_session>(std::move(socket), page_, at_end)->read();
+            const auto session = std::make_shared<http_session>(std::move(socket), page_, at_end);
+            sessions_.push_back(session);
+            session->read();
             accept();
         });
     }
+    // Else clients that ask for nothing would keep others out. Its end lets the next one in.
+    void close_oldest_idle() {
+        for (const auto& one : sessions_) {
+            const auto session = one.lock();
+            if (session && session->is_idle()) return session->close();
+        }
+    }
     void ended() {
         --clients_;
+        std::erase_if(sessions_, [](const auto& one) { return one.expired(); });
         if (!is_accepting_ && !loop_.stopped()) accept();
     }
     // There is no descriptor left, for instance. To try again at once would take all of a processor.
@@ -194,6 +222,7 @@ private:
     asio::posix::stream_descriptor interruption_;
     const served_page& page_;
     int clients_ = 0;
+    std::list<std::weak_ptr<http_session>> sessions_;  // the oldest first
     bool is_accepting_ = false;
 };
 
@@ -212,7 +241,8 @@ failure cannot_listen(const listen_address& where, const boost::system::error_co
 [[noreturn]] void refuse(std::string_view text) {
     throw failure(
         exit_code::wrong_use,
-        fmt::format("--listen: expected ADDRESS:PORT, such as 127.0.0.1:9100, [::1]:9100 or :9100, found {:?}", text));
+        fmt::format("--listen: expected ADDRESS:PORT, such as 127.0.0.1:9100, [::1]:9100 or :9100, found \"{}\"",
+                    printable(text)));
 }
 
 }  // namespace

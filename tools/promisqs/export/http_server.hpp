@@ -28,7 +28,7 @@ struct served_page {
 
 /// Serves a page by HTTP until the program is interrupted; "/" says where it is. Answers GET and HEAD. Each client has
 /// ten seconds for a request, which must be small, and ten to take the answer. A few dozen clients are served at once;
-/// others wait until one has gone.
+/// if one more comes, the one that has asked for nothing for longest is sent away.
 ///
 /// \param when_ready  is called with the URL, once clients can connect
 /// \throws failure    the address can't be listened on
