@@ -146,7 +146,7 @@ TEST_CASE("top says which participant has held a message for long, and who waits
         ": process " + std::to_string(consumer.pid()) + " (exe)";  // it was started by /proc/self/exe
     running_tool top({"top", name.str(), "--interval", "0.1"});
     CHECK(top.wait_for_output([&](const std::string& out) { return has(out, who); }));
-    CHECK(has(top.out(), "in pop 0 for 1"));
+    CHECK(has(top.out(), "in pop 0 for "));
     REQUIRE(q.push(2));
     CHECK(q.try_push(3) == promisqs::status::would_block);
     ::kill(consumer.pid(), SIGSTOP);

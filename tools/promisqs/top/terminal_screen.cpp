@@ -83,8 +83,11 @@ extern "C" void on_fatal(int signal) {
     ::raise(signal);
 }
 
+// A signal that was ignored when the program began stays so.
 void handle(int signal, void (*handler)(int), int flags) {
     struct ::sigaction wanted {};
+    if (::sigaction(signal, nullptr, &wanted) != 0 || wanted.sa_handler == SIG_IGN) return;
+    wanted = {};
     wanted.sa_handler = handler;
     wanted.sa_flags = flags;
     ::sigaction(signal, &wanted, nullptr);
@@ -175,7 +178,7 @@ screen_event terminal_screen::wait(int milliseconds) {
     }
     std::array<char, 256> some{};
     const auto size = ::read(STDIN_FILENO, some.data(), some.size());
-    if (size <= 0 && errno != EINTR) return screen_event::interrupted;  // the terminal has gone
+    if (size == 0 || (size < 0 && errno != EINTR)) return screen_event::interrupted;  // the terminal has gone
     typed_.append(some.data(), static_cast<std::size_t>(std::max<::ssize_t>(size, 0)));
     return screen_event::key;
 }
