@@ -16,7 +16,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include <pwd.h>
+#include <unistd.h>
+
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -80,6 +84,8 @@ TEST_CASE("ls shows a queue's type, messages, participants, size, owner and stat
     CHECK(line["element_size"] == 8);
     CHECK(line["state"] == "in_use");
     CHECK(line["age_seconds"] >= 0);
+    CHECK(line["bytes"] == std::filesystem::file_size(name.path()));
+    CHECK(line["owner"] == ::getpwuid(::geteuid())->pw_name);
     const std::string text = line_of(name.str());
     for (const char* const word : {"acme.order#3", "2/5", "in use", "KiB"}) CHECK(text.find(word) != text.npos);
 }
@@ -162,20 +168,8 @@ TEST_CASE("ls says that there are objects that this user may not read") {
     SKIP_UNLESS(promisqs_test::may_become_others(), "only root can become another user");
     const scoped_name name("ls-denied");
     const auto q = number_queue::create(name, 5);
-    const promisqs_test::nameless_file out;
-    const promisqs_test::nameless_file err;
-    const int status = promisqs_test::wait_for(promisqs_test::forked([&] {
-        ::dup2(out.descriptor(), STDOUT_FILENO);
-        ::dup2(err.descriptor(), STDERR_FILENO);
-        const int program = ::open(PROMISQS_TOOL, O_PATH | O_CLOEXEC);  // its folder may be closed to others
-        if (!promisqs_test::become(promisqs_test::one_member)) return 97;
-        char name_of_program[] = "promisqs";
-        char command[] = "ls";
-        char* const arguments[] = {name_of_program, command, nullptr};
-        ::fexecve(program, arguments, environ);
-        return 96;
-    }));
-    CHECK(status == 0);
-    CHECK(out.content().find(name.str()) == std::string::npos);
-    CHECK(err.content().find("not shown: ") != std::string::npos);
+    const auto result = promisqs_test::run_tool_as(promisqs_test::one_member, {"ls"});
+    CHECK(result.exit == 0);
+    CHECK(result.out.find(name.str()) == std::string::npos);
+    CHECK(result.err.find("not shown: ") != std::string::npos);
 }

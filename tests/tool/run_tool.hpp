@@ -4,6 +4,7 @@
 // The program `promisqs`, run as users run it.
 
 #include "support/process.hpp"
+#include "support/users.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -120,10 +121,16 @@ public:
     bool wait_for_output(Condition holds) const {
         for (int looks = 0; looks < 100 * 60; ++looks) {
             if (holds(out_.content())) return true;
-            if (::waitid(P_PID, static_cast<::id_t>(pid_), nullptr, WEXITED | WNOHANG | WNOWAIT) != 0) break;
+            if (has_ended()) break;
             ::poll(nullptr, 0, 10);
         }
         return holds(out_.content());
+    }
+
+    [[nodiscard]] bool has_ended() const {
+        ::siginfo_t found{};
+        const int result = ::waitid(P_PID, static_cast<::id_t>(pid_), &found, WEXITED | WNOHANG | WNOWAIT);
+        return result != 0 || found.si_pid != 0;
     }
 
     /// Waits for its end. What hangs is ended by the test's time limit.
@@ -144,6 +151,27 @@ private:
 
 inline tool_result run_tool(arguments args, std::string_view input = {}) {
     return running_tool(std::move(args), input).wait();
+}
+
+/// `promisqs ARGUMENTS`, run by another user. Only root can do that.
+inline tool_result run_tool_as(::uid_t user, arguments args, std::string_view input = {}) {
+    const nameless_file in(input);
+    const nameless_file out;
+    const nameless_file err;
+    args.insert(args.begin(), "promisqs");
+    std::vector<char*> raw;
+    for (auto& arg : args) raw.push_back(arg.data());
+    raw.push_back(nullptr);
+    const int exit = wait_for(forked([&] {
+        ::dup2(in.descriptor(), STDIN_FILENO);
+        ::dup2(out.descriptor(), STDOUT_FILENO);
+        ::dup2(err.descriptor(), STDERR_FILENO);
+        const int program = ::open(PROMISQS_TOOL, O_PATH | O_CLOEXEC);  // its folder may be closed to others
+        if (!become(user)) return 97;
+        ::fexecve(program, raw.data(), environ);
+        return 96;
+    }));
+    return {exit, out.content(), err.content()};
 }
 
 }  // namespace promisqs_test
