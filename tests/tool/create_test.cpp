@@ -137,7 +137,7 @@ TEST_CASE("create says what is wrong with its options, and creates nothing") {
     refused({"--schema", "u32"}, {"--capacity"});
     refused({"--schema", "u32", "--like", "x", "--capacity", "7"}, {"either"});
     refused({"--schema", "{u32@0 u33@4}:8:4", "--capacity", "7"}, {"--schema", "a type at byte 7", "u33"});
-    refused({"--schema", "u32", "--capacity", "0"}, {"invalid capacity"});
+    refused({"--schema", "u32", "--capacity", "0"}, {"--capacity", "from 1 to 4294967296"});
     refused({"--schema", "u32", "--capacity", "-1"}, {"capacity"});
     refused({"--schema", "u32", "--capacity", "7", "--permissions", "0678"}, {"--permissions", "octal"});
     refused({"--schema", "u32", "--capacity", "7", "--permissions", "0060"}, {"permissions"});
@@ -224,4 +224,21 @@ TEST_CASE("close does not remove a queue that no process has open, although it i
     CHECK(inspector(name).look().state == queue_state::closed);
     CHECK_FALSE(inspector(name).look().used);
     CHECK(number_queue::open(name).pop() == 41U);
+}
+
+TEST_CASE("rm removes no queue that a process has opened since it looked, and ends none in use") {
+    const scoped_name name("rm-lock");
+    leave_abandoned(name);
+    raw_object user(name.path());
+    REQUIRE(user.lock(promisqs::detail::layout::users_byte, promisqs::detail::os::lock_kind::shared));
+    CHECK(run_tool({"rm", name.str()}).exit == 1);
+    CHECK(name.exists());
+}
+
+TEST_CASE("advice for a shell quotes what a name holds") {
+    const scoped_name name("odd;touch x #'");
+    const auto q = number_queue::create(name, 4, kept);
+    const auto result = run_tool({"create", name.str(), "--capacity", "1", "--schema", "u8"});
+    CHECK(result.exit == 1);
+    mentions(result.err, {"promisqs rm 'promisqs-test", "odd;touch x #"});
 }

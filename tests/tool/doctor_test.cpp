@@ -231,6 +231,9 @@ TEST_CASE("the doctor finds permissions that let users read or write, but not bo
     const auto seen = examine(name);
     CHECK(seen.exit == 1);
     mentions(finding_of(seen, "permissions")["what"], {"0640"});
+    mentions(finding_of(seen, "permissions")["advice"], {"chmod 0600 /dev/shm/"});
+    REQUIRE(::chmod(name.path().c_str(), 0664) == 0);
+    mentions(finding_of(examine(name), "permissions")["advice"], {"chmod 0660 /dev/shm/"});
     REQUIRE(::chmod(name.path().c_str(), 0660) == 0);
     CHECK(examine(name).exit == 0);
     REQUIRE(::chmod(name.path().c_str(), 0666) == 0);
@@ -281,4 +284,22 @@ TEST_CASE("the doctor of no queue ends with 3, of what is none with 5") {
     raw_object(name.path()).write(0, std::uint64_t{12345});
     CHECK(run_tool({"doctor", name.str(), "--fix"}).exit == 5);
     CHECK(name.exists());
+}
+
+TEST_CASE("the doctor leaves an empty queue alone that a process has opened since it looked") {
+    const scoped_name name("doctor-opened");
+    leave_abandoned(name, false);
+    const raw_object user(name.path());
+    REQUIRE(user.lock(promisqs::detail::layout::users_byte, promisqs::detail::os::lock_kind::shared));
+    CHECK_FALSE(has(examine(name, true), "abandoned"));
+    CHECK(name.exists());
+}
+
+TEST_CASE("the doctor counts what is left in English, and quotes names in its advice") {
+    const scoped_name name("doctor odd;x");
+    leave_abandoned(name, true);
+    REQUIRE(::chmod(name.path().c_str(), 0640) == 0);
+    const auto result = run_tool({"doctor", name.str(), "--fix"});
+    CHECK(result.exit == 1);
+    mentions(result.out, {"2 problems left", "chmod 0600 '/dev/shm/"});
 }

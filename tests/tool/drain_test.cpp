@@ -6,6 +6,7 @@
 #include "support/names.hpp"
 #include "support/process.hpp"
 #include "tool/numbered.hpp"
+#include "tool/readiness.hpp"
 #include "tool/recordings.hpp"
 
 #include <promisqs/queue.hpp>
@@ -14,6 +15,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -198,4 +200,110 @@ TEST_CASE("messages that are larger than a batch are drained one by one") {
     CHECK(found.ending == ending::complete);
     REQUIRE(found.messages.size() == 3);
     CHECK(found.messages[2].bytes == bytes_of(*message));
+}
+
+namespace {
+
+// A queue that was to go with its last user, who was killed.
+void leave_abandoned(const scoped_name& name, std::uint64_t count) {
+    const auto pid = forked([&] {
+        numbered_queue q = numbered_queue::create(name, count);
+        push_numbers(q, count);
+        ::_exit(0);
+        return 0;
+    });
+    REQUIRE(promisqs_test::wait_for(pid) == 0);
+}
+
+}  // namespace
+
+TEST_CASE("a drain of a queue that nobody uses leaves it with what it did not take") {
+    const scoped_name name("recording-abandoned");
+    const scoped_path path("recording-abandoned");
+    leave_abandoned(name, 3);
+    path.write("precious");
+    CHECK(run_tool({"record", name.str(), path.str(), "--drain"}).exit == 2);
+    CHECK(path.content() == "precious");
+    REQUIRE(name.exists());
+    CHECK(run_tool({"record", name.str(), path.str(), "--drain", "-n", "1", "--force"}).exit == 0);
+    REQUIRE(name.exists());
+    numbered_queue q = numbered_queue::open(name);
+    CHECK(numbers_in(q) == numbers_between(1, 3));
+}
+
+TEST_CASE("a drain to a file on standard output takes no message for which there is no room") {
+    constexpr std::uint64_t count = 20'000;
+    const scoped_name name("recording-redirected");
+    const scoped_path path("recording-redirected");
+    numbered_queue q = numbered_queue::create(name, count, {.single_producer = true});
+    push_numbers(q, count);
+    q.close();
+    const auto pid = forked([&] {
+        const file_size_limit limit(200'000);
+        const int file = ::open(path.str().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        ::dup2(file, STDOUT_FILENO);
+        ::execl(PROMISQS_TOOL, PROMISQS_TOOL, "record", name.str().c_str(), "-", "--drain", nullptr);
+        return 127;
+    });
+    CHECK(promisqs_test::wait_for(pid) == 5);
+    const auto found = read_recording(path.str());
+    CHECK(found.ending == ending::complete);
+    CHECK(found.messages.size() > 4096);
+    CHECK(are_numbered(found));
+    CHECK(numbers_in(q) == numbers_between(found.messages.size(), count));
+}
+
+TEST_CASE("a drain whose reader has gone before the end says so") {
+    const scoped_name name("recording-unread");
+    const scoped_path path("recording-unread");
+    numbered_queue q = numbered_queue::create(name, 16);
+    push_numbers(q, 10);
+    reading_end pipe(path.str());
+    running_tool record({"record", name.str(), path.str(), "--drain"});
+    REQUIRE(wait_until([&] { return q.empty() && pipe.has_something(); }));
+    record.signal(SIGSTOP);
+    pipe.close();
+    record.signal(SIGINT);
+    record.signal(SIGCONT);
+    const tool_result result = record.wait();
+    CHECK(result.exit == 5);
+    CHECK(has(result.err, "has gone"));
+}
+
+TEST_CASE("a drain into a pipe without a reader can be interrupted, and takes nothing") {
+    const scoped_name name("recording-readerless");
+    const scoped_path path("recording-readerless");
+    numbered_queue q = numbered_queue::create(name, 16);
+    push_numbers(q, 10);
+    REQUIRE(::mkfifo(path.str().c_str(), 0600) == 0);
+    running_tool record({"record", name.str(), path.str(), "--drain"});
+    REQUIRE(comes_to_handle_signals(record.pid()));
+    record.signal(SIGINT);
+    const tool_result result = record.wait();
+    CHECK(result.exit == 0);
+    CHECK(has(result.err, "interrupted"));
+    CHECK(numbers_in(q) == numbers_between(0, 10));
+}
+
+TEST_CASE("a poison message that a drain drops is shown") {
+    const scoped_name name("recording-poison");
+    const scoped_path path("recording-poison");
+    numbered_queue q = numbered_queue::create(name, 16, {.max_deaths = 1});
+    running_tool record({"record", name.str(), path.str(), "--drain"});
+    REQUIRE(wait_until([&] { return path.size() > 0; }));
+    push_numbers(q, 1);
+    REQUIRE(wait_until([&] { return q.empty(); }));
+    record.signal(SIGSTOP);
+    int status = 0;
+    REQUIRE(::waitpid(record.pid(), &status, WUNTRACED) == record.pid());
+    REQUIRE(q.push(numbered{}));
+    const auto victim = forked([&] {
+        q.pop_with([](const numbered&) { ::kill(::getpid(), SIGKILL); });
+        return 0;
+    });
+    REQUIRE(promisqs_test::wait_for(victim) == -SIGKILL);
+    record.signal(SIGCONT);
+    CHECK(wait_until([&] { return has(record.err(), "consumers have died with it"); }));
+    record.signal(SIGINT);
+    CHECK(record.wait().exit == 0);
 }

@@ -445,6 +445,9 @@ TEST_CASE("minus zero keeps its sign in a float, with a point or without one") {
 }
 
 TEST_CASE("a byte of value 0 does not end a line") {
-    CHECK(refusal_of("u8", "5\0" "6\n"s).find("byte 2: expected JSON, found a byte of value 0") != std::string::npos);
+    CHECK(refusal_of("u8",
+                     "5\0"
+                     "6\n"s)
+              .find("byte 2: expected JSON, found a byte of value 0") != std::string::npos);
     CHECK(refusal_of("u8", "5\0\n"s).find("byte 2") != std::string::npos);
 }

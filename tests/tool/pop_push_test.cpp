@@ -3,17 +3,23 @@
 // `promisqs pop` and `promisqs push` as participants: what they take and give, how they wait, how they end.
 
 #include "support/catch.hpp"
+#include "support/raw_object.hpp"
 #include "tool/messages.hpp"
+#include "tool/readiness.hpp"
 
+#include <promisqs/detail/layout.hpp>
 #include <promisqs/inspector.hpp>
 #include <promisqs/options.hpp>
 
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -387,17 +393,124 @@ TEST_CASE("a poison message that a pop drops is shown") {
     CHECK(pop.wait().out == "1\n");
 }
 
-TEST_CASE("a pop that is the last user of a queue removes it, as any last user does") {
+TEST_CASE("a pop that is the last to leave a queue leaves it with its messages, though others used it before") {
     const scoped_name name("last");
     auto queue = std::make_unique<promisqs::untyped_queue>(promisqs::untyped_queue::create(name, 8, "u32"));
     running_tool pop({"pop", name.str(), "--all", "--wait"});
     REQUIRE(queue->push(number(1)));
     REQUIRE(pop.wait_for_output([](const std::string& out) { return out == "1\n"; }));
+    pop.signal(SIGSTOP);
+    int status = 0;
+    REQUIRE(::waitpid(pop.pid(), &status, WUNTRACED) == pop.pid());
+    REQUIRE(queue->push(number(2)));
     queue.reset();
-    CHECK(name.exists());
+    REQUIRE(name.exists());
     pop.signal(SIGINT);
+    pop.signal(SIGCONT);
     CHECK(pop.wait().exit == 0);
-    CHECK_FALSE(name.exists());
+    REQUIRE(name.exists());
+    CHECK_FALSE(promisqs::inspector(name).look().used);
+}
+
+TEST_CASE("two programs at once on a queue that nobody else uses leave it with all messages") {
+    const scoped_name name("two-guests");
+    const ::pid_t creator = forked([&] {
+        auto queue = promisqs::untyped_queue::create(name, 8, "u32");
+        return queue.push(number(1)) ? (::kill(::getpid(), SIGKILL), 0) : 1;
+    });
+    REQUIRE(wait_for(creator) == -SIGKILL);
+    running_tool first({"push", name.str()}, "2\n", true);
+    REQUIRE(comes_true([&] { return promisqs::inspector(name).stats().size == 2; }));
+    running_tool second({"push", name.str()}, "3\n", true);
+    REQUIRE(comes_true([&] { return promisqs::inspector(name).stats().size == 3; }));
+    first.end_input();
+    CHECK(first.wait().exit == 0);
+    second.end_input();
+    CHECK(second.wait().exit == 0);
+    REQUIRE(name.exists());
+    CHECK(run_tool({"pop", name.str(), "--all"}).out == "1\n2\n3\n");
+    CHECK(name.exists());
+}
+
+TEST_CASE("a queue whose creator is stopped keeps no command waiting, and an interruption is no error") {
+    const scoped_name name("stopped-creator");
+    const promisqs_test::raw_object object(name.path());
+    object.write(0, promisqs::detail::layout::unfinished_magic);
+    const promisqs_test::raw_object creator(name.path());
+    REQUIRE(creator.lock(promisqs::detail::layout::initialising_byte, promisqs::detail::os::lock_kind::exclusive));
+    const std::string command = GENERATE("pop", "push", "close");
+    CAPTURE(command);
+    const auto late = run_tool({command, name.str()}, "");
+    CHECK(late.exit == 5);
+    CHECK(late.err.find("has not finished") != std::string::npos);
+    running_tool waiting({command, name.str()}, {}, true);
+    REQUIRE(promisqs_test::comes_to_handle_signals(waiting.pid()));
+    waiting.signal(SIGINT);
+    const auto interrupted = waiting.wait();
+    CHECK(interrupted.exit == 0);
+    CHECK(interrupted.err.find("interrupted") != std::string::npos);
+}
+
+TEST_CASE("a part of a line that a full disk has taken is cut off again") {
+    queue_of queue("opaque:200:1");
+    for (int i = 0; i < 3; ++i) queue.push(message(200, std::byte{7}));
+    const scoped_name file("full");
+    const int lines = ::open(file.path().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    REQUIRE(lines >= 0);
+    REQUIRE(::pwrite(lines, "before\n", 7, 0) == 7);
+    const bool appends = GENERATE(true, false);
+    if (appends)
+        ::fcntl(lines, F_SETFL, O_APPEND);
+    else
+        ::lseek(lines, 7, SEEK_SET);
+    const ::pid_t pop = forked([&] {
+        const ::rlimit few{1000, 1000};
+        ::setrlimit(RLIMIT_FSIZE, &few);
+        ::dup2(lines, STDOUT_FILENO);
+        ::execl(PROMISQS_TOOL, PROMISQS_TOOL, "pop", queue.name().c_str(), "--all", nullptr);
+        return 127;
+    });
+    CHECK(wait_for(pop) == 5);
+    std::string found(2000, '\0');
+    const auto size = ::pread(lines, found.data(), found.size(), 0);
+    ::close(lines);
+    REQUIRE(size > 7);
+    CHECK(found.substr(0, 7) == "before\n");
+    CHECK(found[static_cast<std::size_t>(size) - 1] == '\n');
+    const auto popped = std::count(found.begin(), found.begin() + size, '\n') - 1;
+    CHECK(queue->size() == 3 - static_cast<std::uint64_t>(popped));
+    CHECK(popped < 3);
+}
+
+TEST_CASE("push waits for a pipe's writer, and a signal ends that") {
+    queue_of queue("u32");
+    const scoped_name file("fifo");
+    REQUIRE(::mkfifo(file.path().c_str(), 0600) == 0);
+    running_tool push({"push", queue.name(), file.path()});
+    const int writer = ::open(file.path().c_str(), O_WRONLY | O_CLOEXEC);
+    REQUIRE(writer >= 0);
+    CHECK(::write(writer, "1\n2\n", 4) == 4);
+    ::close(writer);
+    CHECK(push.wait().exit == 0);
+    CHECK(numbers_left(queue) == range(1, 2));
+    running_tool waiting({"push", queue.name(), file.path()});
+    const int other = ::open(file.path().c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC);  // a reader and a writer
+    REQUIRE(::write(other, "3\n", 2) == 2);
+    REQUIRE(comes_true([&] { return queue->size() == 1; }));
+    waiting.signal(SIGINT);
+    CHECK(waiting.wait().exit == 0);
+    ::close(other);
+}
+
+TEST_CASE("a message that takes a long line is pushed, and a folder is no file of lines") {
+    constexpr std::size_t size = 40'000'000;
+    queue_of queue("opaque:" + std::to_string(size) + ":1", 1);
+    queue.push(message(size, std::byte{0x5a}));
+    const auto line = run_tool({"pop", queue.name()});
+    REQUIRE(line.out.size() > 2 * size);
+    CHECK(run_tool({"push", queue.name()}, line.out).exit == 0);
+    CHECK(queue.pop() == message(size, std::byte{0x5a}));
+    CHECK(run_tool({"push", queue.name(), "/tmp"}).exit == 2);
 }
 
 TEST_CASE("names may hold anything, and nothing of it reaches a terminal unescaped") {

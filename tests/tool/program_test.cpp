@@ -123,8 +123,8 @@ TEST_CASE("what is missing, or too many, in a command line is named") {
     is_refused({"show", "a", "b"}, "\"b\" is an argument too many", "promisqs show --help");
     is_refused({"show", "--jsn", "a"}, "there is no option --jsn. Did you mean --json?", "promisqs show --help");
     is_refused({"create", "a", "--capacity"}, "--capacity is missing its value", "promisqs create --help");
-    is_refused({"create", "a", "--capacity", "x"}, "--capacity: expected a whole number from 1 to 4294967296, found \"x\"",
-               "promisqs create --help");
+    is_refused({"create", "a", "--capacity", "x"},
+               "--capacity: expected a whole number from 1 to 4294967296, found \"x\"", "promisqs create --help");
 }
 
 TEST_CASE("without a command, the help is shown, as an error") {

@@ -4,11 +4,15 @@
 
 #include "support/catch.hpp"
 #include "support/names.hpp"
+#include "support/process.hpp"
 #include "tool/recordings.hpp"
 
 #include <promisqs/queue.hpp>
+#include <promisqs/untyped_queue.hpp>
 
 #include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstddef>
@@ -271,4 +275,79 @@ TEST_CASE("a pipe is replayed once") {
     const tool_result result = waiting.wait();
     CHECK(result.exit == 0);
     CHECK(has(result.out, "replayed 4 messages"));
+}
+
+TEST_CASE("a replay never removes a queue that nobody uses, whether it pushes or refuses") {
+    const scoped_name name("replay-abandoned");
+    const scoped_path path("replay-abandoned");
+    make_four(path);
+    const bool is_of_this_type = GENERATE(true, false);
+    const auto pid = promisqs_test::forked([&] {
+        const auto q = promisqs::untyped_queue::create(name, 8, is_of_this_type ? "u64" : "u32");
+        ::_exit(0);
+        return 0;
+    });
+    REQUIRE(promisqs_test::wait_for(pid) == 0);
+    const int exit = run_tool({"replay", path.str(), name.str(), "--speed", "max"}).exit;
+    CHECK(exit == (is_of_this_type ? 0 : 2));
+    REQUIRE(name.exists());
+    auto q = promisqs::untyped_queue::open(name);
+    CHECK(q.size() == (is_of_this_type ? 4 : 0));
+}
+
+TEST_CASE("a strict replay of a pipe is refused, as what was pushed can't be taken back") {
+    const scoped_name name("replay-strict-pipe");
+    const scoped_path path("replay-strict-pipe");
+    make_four(path);
+    queue q = queue::create(name, 8);
+    running_tool replay({"replay", "-", name.str(), "--strict"}, path.content(), true);
+    const tool_result result = replay.wait();
+    CHECK(result.exit == 2);
+    CHECK(has(result.err, "--strict"));
+    CHECK(q.empty());
+}
+
+TEST_CASE("what stands behind the end of a recording is damage") {
+    const scoped_name name("replay-more");
+    const scoped_path path("replay-more");
+    make_four(path);
+    path.write(path.content() + "x");
+    queue q = queue::create(name, 8);
+    const tool_result strict = run_tool({"replay", path.str(), name.str(), "--strict", "--speed", "max"});
+    CHECK(strict.exit == 5);
+    CHECK(has(strict.err, "more than a recording"));
+    CHECK(q.empty());
+}
+
+TEST_CASE("no queue is made of a recording whose schema does not describe its messages") {
+    const scoped_name name("replay-lie");
+    const scoped_path path("replay-lie");
+    promisqs_tool::recording_facts facts = promisqs_test::facts_of<std::uint64_t>("recorded");
+    const int lie = GENERATE(range(0, 4));
+    if (lie == 0) facts.type.text = "{{{{";
+    if (lie == 1) facts.type.text = "{a:u64@0 b:u64@8}:16:8";
+    if (lie == 2) facts.type.fingerprint += 1;
+    if (lie == 3) facts.type.name_fingerprint = 77;
+    {
+        promisqs_tool::output_file file(path.str(), true);
+        promisqs_tool::recording_writer writer(file, facts, 1);
+        writer.end(1);
+        file.close();
+    }
+    const tool_result result = run_tool({"replay", path.str(), name.str(), "--create"});
+    CHECK(result.exit == (lie == 3 ? 0 : 5));  // of a type without a name, the schema does not say which it had
+    CHECK(name.exists() == (lie == 3));
+}
+
+TEST_CASE("a replay waits for a pipe's writer, and a signal ends that") {
+    const scoped_name name("replay-fifo");
+    const scoped_path path("replay-fifo");
+    const scoped_path fifo("replay-fifo-pipe");
+    make_four(path);
+    queue q = queue::create(name, 8);
+    REQUIRE(::mkfifo(fifo.str().c_str(), 0600) == 0);
+    running_tool replay({"replay", fifo.str(), name.str(), "--speed", "max"});
+    fifo.write(path.content());  // opens the pipe, and waits for the reader
+    CHECK(replay.wait().exit == 0);
+    CHECK(numbers_in(q) == four);
 }

@@ -35,7 +35,10 @@ void add_format_options(CLI::App& to, message_format& chosen) {
 }
 
 message_printer::message_printer(message_format format, const plan_found& found, bool with_states)
-    : format_(format), with_states_(with_states), writer_(found.plan), columns_(found.plan, leading_titles(with_states)) {}
+    : format_(format),
+      with_states_(with_states),
+      writer_(found.plan),
+      columns_(found.plan, leading_titles(with_states)) {}
 
 void message_printer::print(std::uint64_t number, std::string_view state, std::span<const std::byte> message) {
     output& out = standard_output();

@@ -178,7 +178,7 @@ plan_found plan_for(std::string_view schema, std::uint64_t element_size) {
 void warn_if_opaque(std::string_view queue, const plan_found& found) {
     if (found.problem.empty()) return;
     say("promisqs: the schema of queue \"{}\" can't be used, so its messages are shown as bytes: {}\n",
-               printable(queue), printable(found.problem));
+        printable(queue), printable(found.problem));
 }
 
 }  // namespace promisqs_tool

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include "commands/commands.hpp"
-#include "participate/guest.hpp"
+#include "participate/joined_queue.hpp"
 #include "system/output.hpp"
 #include "text/text.hpp"
 
@@ -13,10 +13,10 @@ namespace promisqs_tool {
 namespace {
 
 exit_code close_queue(const std::string& name) {
-    guest here(name);
-    const bool was_closed = here.queue().is_closed();
-    here.queue().close();
-    const auto waiting = here.queue().size();
+    joined_queue here(name);
+    const bool was_closed = here->is_closed();
+    here->close();
+    const auto waiting = here->size();
     standard_output().print("{} \"{}\": {}\n", was_closed ? "closed already:" : "closed", printable(name),
                             waiting == 0   ? "no message waits"
                             : waiting == 1 ? "1 message waits, and can still be popped"
@@ -26,9 +26,8 @@ exit_code close_queue(const std::string& name) {
 
 constexpr const char* details =
     "Closes a queue, for good: no more messages can be pushed, by anybody. Producers get \"closed\". Consumers get "
-    "what "
-    "still waits, and then \"closed\". Takes part for a moment, as any program that opens the queue.\n\n"
-    "A queue that no process has open stays as it is otherwise, with its messages. "
+    "what still waits, and then \"closed\". Takes part for a moment, as any program that opens the queue.\n\n"
+    "The queue stays where it is, with its messages, even if its last user leaves while this program is at it. "
     "If this program is killed, the queue is closed, or it is not.";
 
 }  // namespace

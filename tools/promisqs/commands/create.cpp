@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#include "command_line/values.hpp"
 #include "commands/commands.hpp"
-#include "participate/guest.hpp"
+#include "participate/opening.hpp"
 #include "system/interruption.hpp"
 #include "system/output.hpp"
+#include "system/say.hpp"
+#include "text/shell.hpp"
 #include "text/text.hpp"
 
 #include <promisqs/inspector.hpp>
@@ -13,7 +16,7 @@
 
 #include <charconv>
 #include <cstdint>
-#include <cstdio>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -98,9 +101,9 @@ promisqs::untyped_queue created(const std::string& name, const plan& what) {
         found = error.what();
     }
     throw failure(exit_code::answer_is_no,
-                  fmt::format("queue \"{0}\": expected that there is none, found {1}. Use another name, or remove it: "
-                              "promisqs rm {0}",
-                              printable(name), printable(found)));
+                  fmt::format("queue \"{}\": expected that there is none, found {}. Use another name, or remove it: "
+                              "promisqs rm {}",
+                              printable(name), printable(found), queue_argument(name)));
 }
 
 exit_code create(const create_options& wanted) {
@@ -113,10 +116,10 @@ exit_code create(const create_options& wanted) {
                             is_kept ? "kept until removed" : "goes with the last process that closes it");
     standard_output().flush();
     if (is_kept) return exit_code::done;
-    fmt::print(stderr, "This program has it open until it is interrupted (Ctrl-C).\n");
+    say("This program has it open until it is interrupted (Ctrl-C).\n");
     ::pollfd interrupted{interruption_descriptor(), POLLIN, 0};
     while (!is_interrupted()) static_cast<void>(::poll(&interrupted, 1, -1));
-    fmt::print(stderr, "closed it, with {} messages waiting\n", queue.size());
+    say("closed it, with {} messages waiting\n", queue.size());
     return exit_code::done;
 }
 
@@ -131,10 +134,12 @@ constexpr const char* details =
 
 void add_queue_options(CLI::App& app, create_options& to) {
     app.add_option("--participants", to.participants, "The most threads that can push or pop at once; 256 by default")
-        ->type_name("N");
+        ->type_name("N")
+        ->transform(whole_number(1, std::numeric_limits<std::uint32_t>::max()));
     app.add_option("--max-deaths", to.max_deaths,
                    "Drop a message once so many consumers have died with it; 3 by default, 0: never")
-        ->type_name("N");
+        ->type_name("N")
+        ->transform(whole_number(0, std::numeric_limits<std::uint32_t>::max()));
     app.add_flag("--single-producer", to.single_producer, "Only one thread at a time pushes");
     app.add_flag("!--many-producers", to.single_producer, "With --like: any number of threads push");
     app.add_flag("--single-consumer", to.single_consumer, "Only one thread at a time pops");
@@ -164,7 +169,9 @@ void add_create(program& all) {
     app.add_option("NAME", wanted->name, "The queue's name: up to 254 bytes without a slash")->required();
     app.add_option("--schema", wanted->schema, "What the messages look like; needs --capacity")->type_name("TEXT");
     app.add_option("--like", wanted->like, "A queue whose type and options are to be copied")->type_name("QUEUE");
-    app.add_option("--capacity", wanted->capacity, "How many messages it holds: 1 to 2^32")->type_name("N");
+    app.add_option("--capacity", wanted->capacity, "How many messages it holds: 1 to 2^32")
+        ->type_name("N")
+        ->transform(whole_number(1, std::uint64_t{1} << 32));
     add_queue_options(app, *wanted);
 }
 

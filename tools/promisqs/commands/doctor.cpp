@@ -4,7 +4,7 @@
 #include "doctor/findings.hpp"
 #include "doctor/leftover.hpp"
 #include "inspect/queue_look.hpp"
-#include "participate/guest.hpp"
+#include "participate/joined_queue.hpp"
 #include "system/interruption.hpp"
 #include "system/output.hpp"
 #include "text/json.hpp"
@@ -13,7 +13,6 @@
 #include <promisqs/inspector.hpp>
 
 #include <algorithm>
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -44,8 +43,15 @@ recovered look_at_recoveries(const std::string& name) {
     return {static_cast<std::uint64_t>(dead), stats.tombstones, stats.redelivered, stats.dropped};
 }
 
-std::string counted(std::uint64_t count, std::string_view what) {
-    return count == 1 ? fmt::format("1 {}", what) : fmt::format("{} {}s", count, what);
+std::string counted(std::uint64_t count, std::string_view what, std::string_view more = {}) {
+    return count == 1 ? fmt::format("1 {}{}", what, more) : fmt::format("{} {}s{}", count, what, more);
+}
+
+// Whether nothing would be lost with it. Asked while no process can begin to use it.
+bool may_go(const std::string& name) {
+    promisqs::inspector from(name);
+    const auto stats = from.stats();
+    return from.facts().created_with.life != promisqs::lifetime::keep && stats.size == 0 && stats.participants.empty();
 }
 
 std::string difference(const recovered& before, const recovered& now) {
@@ -59,49 +65,40 @@ std::string difference(const recovered& before, const recovered& now) {
     return text;
 }
 
-/// Does what is safe about findings. Each queue is opened once at most.
-class healer {
-public:
-    void fix(std::vector<finding>& all) {
-        // What is to be removed if it is empty has to be recovered before.
-        for (const bool is_end : {false, true}) {
-            for (finding& one : all) {
-                if ((one.by == cure::end_if_empty) == is_end && !is_interrupted()) fix(one);
-            }
+void recover(finding& one) {
+    const auto before = look_at_recoveries(one.queue);
+    joined_queue here(one.queue);  // this has recovered most
+    static_cast<void>(here->recover());
+    const auto now = look_at_recoveries(one.queue);
+    if (now.dead == 0) one.fixed = difference(before, now);
+}
+
+void end_if_empty(finding& one) {
+    static_cast<void>(joined_queue(one.queue)->recover());
+    auto held = unused_queue::hold(one.queue);
+    if (!held || !may_go(one.queue)) return;
+    held->remove();
+    one.fixed = "removed it: no process had it open, and no message waited";
+}
+
+/// Does what is safe about a finding.
+void fix(finding& one) {
+    static_cast<void>(report_failures([&] {
+        if (one.by == cure::recover) recover(one);
+        if (one.by == cure::end_if_empty) end_if_empty(one);
+        if (one.by == cure::remove_leftover && remove_leftover(one.queue)) one.fixed = "removed it";
+        return exit_code::done;
+    }));
+}
+
+void fix(std::vector<finding>& all) {
+    // What is to be removed if it is empty has to be recovered before.
+    for (const bool is_end : {false, true}) {
+        for (finding& one : all) {
+            if ((one.by == cure::end_if_empty) == is_end && !is_interrupted()) fix(one);
         }
     }
-
-private:
-    void fix(finding& one) {
-        static_cast<void>(report_failures([&] {
-            if (one.by == cure::recover) recover(one);
-            if (one.by == cure::end_if_empty) end_if_empty(one);
-            if (one.by == cure::remove_leftover && remove_leftover(one.queue)) one.fixed = "removed it";
-            return exit_code::done;
-        }));
-    }
-    void recover(finding& one) {
-        const auto before = look_at_recoveries(one.queue);
-        static_cast<void>(opened(one.queue).queue().recover());  // opening it has recovered most
-        const auto now = look_at_recoveries(one.queue);
-        if (now.dead == 0) one.fixed = difference(before, now);
-    }
-    // The last handle that is closed removes it.
-    void end_if_empty(finding& one) {
-        guest& here = opened(one.queue);
-        static_cast<void>(here.queue().recover());
-        if (here.queue().size() != 0) return;
-        here.let_it_go();
-        guests_.erase(one.queue);
-        if (!stat_of(one.queue)) one.fixed = "removed it: no process had it open, and no message waited";
-    }
-    guest& opened(const std::string& name) {
-        const auto found = guests_.find(name);
-        return found != guests_.end() ? found->second : guests_.try_emplace(name, name).first->second;
-    }
-
-    std::map<std::string, guest> guests_;
-};
+}
 
 std::vector<std::uint32_t> owners_of(const std::vector<std::string>& names) {
     std::set<std::uint32_t> owners;
@@ -155,7 +152,7 @@ exit_code diagnose(const doctor_options& wanted) {
         names.push_back(wanted.name);
     }
     auto found = examine(names, wanted.name.empty());
-    if (wanted.fix) healer().fix(found);
+    if (wanted.fix) fix(found);
     const auto problems = static_cast<std::size_t>(std::count_if(
         found.begin(), found.end(), [](const finding& one) { return one.is_problem && one.fixed.empty(); }));
     if (wanted.json) {
@@ -166,23 +163,23 @@ exit_code diagnose(const doctor_options& wanted) {
         for (const finding& one : found) print(one);
         standard_output().print(
             "{}: {}\n", counted(names.size(), "queue"),
-            problems == 0 ? std::string("nothing wrong") : counted(problems, wanted.fix ? "problem left" : "problem"));
+            problems == 0 ? std::string("nothing wrong") : counted(problems, "problem", wanted.fix ? " left" : ""));
     }
     return problems == 0 ? exit_code::done : exit_code::answer_is_no;
 }
 
 constexpr const char* details =
     "Looks for what is wrong with the queues of this machine, or with one of them, and says what to do. Without a "
-    "name, "
-    "it also looks at /dev/shm, /proc, limits and system calls. Without --fix it takes no part, and changes "
+    "name, it also looks at /dev/shm, /proc, limits and system calls. Without --fix it takes no part, and changes "
     "nothing.\n\n"
-    "With --fix it does what is safe, and never takes a message away: it recovers what dead participants have left, as "
-    "any participant does (so a message that has killed as many consumers as the queue allows is dropped); it removes "
+    "With --fix it does what is safe, and takes no message away that another consumer could get: it recovers what dead "
+    "participants have left, as "
+    "any participant does (so a message that has killed as many consumers as the queue allows is dropped, and shown on "
+    "standard error); it removes "
     "what is left of a queue whose creator died; and it removes a queue that no process has open, if it is empty and "
     "was to go with its last user. It stops and ends no process.\n\n"
     "Exit code 0: nothing is wrong, or all is fixed. 1: there are problems. Notes are no problems. If it is killed, "
-    "the "
-    "next recovery goes on.";
+    "the next recovery goes on.";
 
 }  // namespace
 

@@ -51,9 +51,7 @@ exit_code run_server(queue_watch& watch, const listen_address& where) {
                                return figures.text(watch);
                            }};
     watch.look();  // from here on it knows how long something is held
-    serve(where, page, [](const std::string& url) {
-        say("promisqs: the figures are at {}; Ctrl-C ends it\n", url);
-    });
+    serve(where, page, [](const std::string& url) { say("promisqs: the figures are at {}; Ctrl-C ends it\n", url); });
     return exit_code::done;
 }
 

@@ -6,9 +6,9 @@
 #include "inspect/struct_text.hpp"
 #include "system/output.hpp"
 #include "system/processes.hpp"
+#include "system/say.hpp"
 #include "text/json.hpp"
 #include "text/table.hpp"
-#include "system/say.hpp"
 #include "text/text.hpp"
 
 #include <promisqs/inspector.hpp>
@@ -152,7 +152,7 @@ exit_code list(const ls_options& wanted) {
     if (all.empty()) say("no queues\n");
     if (const std::size_t unreadable = count_unreadable(); unreadable != 0)
         say("not shown: {} in /dev/shm that this user may not read\n",
-                   unreadable == 1 ? std::string("1 object") : fmt::format("{} objects", unreadable));
+            unreadable == 1 ? std::string("1 object") : fmt::format("{} objects", unreadable));
     return exit_code::done;
 }
 

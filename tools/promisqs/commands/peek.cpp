@@ -60,8 +60,7 @@ public:
         }
         printer_.flush();
         if (without_bytes_ != 0 && wanted_.format != message_format::columns) {
-            say("promisqs: left out {} places that have no message yet, or never will\n",
-                       without_bytes_);
+            say("promisqs: left out {} places that have no message yet, or never will\n", without_bytes_);
         }
         if (shown_ != 0 || is_interrupted()) return exit_code::done;
         say("promisqs: queue \"{}\": no message waits\n", printable(wanted_.name));

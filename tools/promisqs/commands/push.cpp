@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include "codec/json_reader.hpp"
+#include "command_line/values.hpp"
 #include "commands/commands.hpp"
 #include "participate/joined_queue.hpp"
+#include "system/input_file.hpp"
 #include "system/interruption.hpp"
 #include "system/line_reader.hpp"
 #include "system/output.hpp"
+#include "system/say.hpp"
 #include "text/text.hpp"
 
-#include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,18 +38,18 @@ struct push_options {
 };
 
 /// Standard input, or a file.
-class input_file {
+class lines_file {
 public:
-    explicit input_file(const std::string& name)
+    explicit lines_file(const std::string& name)
         : name_(name == "-" ? "standard input" : fmt::format("file \"{}\"", printable(name))),
-          descriptor_(name == "-" ? STDIN_FILENO : ::open(name.c_str(), O_RDONLY | O_CLOEXEC)) {
+          descriptor_(name == "-" ? STDIN_FILENO : open_to_read(name)) {
         if (descriptor_ >= 0) return;
         throw failure(errno == EACCES ? exit_code::not_allowed : exit_code::wrong_use,
                       fmt::format("{} can't be opened: {}", name_, std::strerror(errno)));
     }
-    input_file(const input_file&) = delete;
-    input_file& operator=(const input_file&) = delete;
-    ~input_file() {
+    lines_file(const lines_file&) = delete;
+    lines_file& operator=(const lines_file&) = delete;
+    ~lines_file() {
         if (descriptor_ != STDIN_FILENO) ::close(descriptor_);
     }
 
@@ -67,8 +70,8 @@ public:
         : wanted_(wanted), queue_(wanted.name), reader_(plan()), message_(queue_->element_size()) {}
 
     exit_code run() {
-        const input_file input(wanted_.file);
-        line_reader lines(input.descriptor(), input.name());
+        const lines_file input(wanted_.file);
+        line_reader lines(input.descriptor(), input.name(), longest_line());
         while (const auto line = lines.next()) {
             if (is_blank(*line)) continue;
             read(*line, lines, input.name());
@@ -77,11 +80,19 @@ public:
             if (result != promisqs::status::ok) return say_why_not(result);
             ++pushed_;
         }
-        if (is_interrupted()) fmt::print(stderr, "promisqs: interrupted; {}\n", so_far());
+        if (is_interrupted()) say("promisqs: interrupted; {}\n", so_far());
         return exit_code::done;
     }
 
 private:
+    // Numbers and names take more room than the bytes that they stand for.
+    [[nodiscard]] std::size_t longest_line() const noexcept {
+        constexpr std::size_t least = std::size_t{1} << 26;
+        constexpr std::size_t of_a_byte = 64;
+        const std::size_t size = std::min(message_.size(), std::numeric_limits<std::size_t>::max() / of_a_byte);
+        return std::max(least, of_a_byte * size);
+    }
+
     std::shared_ptr<const message_plan> plan() const {
         const plan_found& found = queue_.messages();
         if (found.problem.empty()) return found.plan;
@@ -109,8 +120,8 @@ private:
     }
 
     exit_code say_why_not(promisqs::status why) const {
-        fmt::print(stderr, "promisqs: queue \"{}\" {}; {}\n", printable(wanted_.name),
-                   why == promisqs::status::closed ? "is closed" : "has no room", so_far());
+        say("promisqs: queue \"{}\" {}; {}\n", printable(wanted_.name),
+            why == promisqs::status::closed ? "is closed" : "has no room", so_far());
         return exit_code::answer_is_no;
     }
 
@@ -130,7 +141,8 @@ constexpr const char* details =
     "takes part in the queue, as any producer does, and waits for room. Every field has to be there, once, and "
     "to fit the schema. At the first line that does not fit it ends, and says why: the lines before it have been "
     "pushed, it and those behind it have not. Empty lines are skipped. Padding is zero. If it is killed, each "
-    "message is there, or not; never a part of one. A queue that nobody else has open is left where it is.";
+    "message is there, or not; never a part of one. The queue is left where it is, even if this program was the last "
+    "one to have it open.";
 
 }  // namespace
 
@@ -150,7 +162,7 @@ void add_push(program& all) {
     app.add_option("FILE", wanted->file, "Lines of JSON; standard input if it is left out, or -");
     CLI::Option* const no_wait = app.add_flag("--no-wait", wanted->no_wait, "Exit with 1 if there is no room");
     app.add_option("--timeout", wanted->timeout, "Wait up to so many seconds for room, for each message")
-        ->check(CLI::NonNegativeNumber)
+        ->transform(seconds_between(0, most_seconds))
         ->type_name("SECONDS")
         ->excludes(no_wait);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "command_line/arguments.hpp"
+#include "command_line/values.hpp"
 #include "commands/commands.hpp"
 #include "recording/session.hpp"
 
@@ -21,8 +21,7 @@ constexpr const char* details =
     "64 KiB. It makes sure that the disk has room before it pops. If writing fails all the same, it pushes what it "
     "could not write, behind the other messages, and says how many.\n"
     "If it is killed, the file can be read up to the last block that was written whole. A file is readable by its "
-    "owner "
-    "alone.";
+    "owner alone.";
 
 promisqs::tap_start start_at(const std::string& where) {
     if (where == "waiting") return promisqs::tap_start::oldest_waiting;
@@ -34,10 +33,12 @@ void add_options(CLI::App& app, record_request& request) {
     app.add_option("FILE", request.file, "The file to write; - is standard output")->required();
     CLI::Option* const drain =
         app.add_flag("--drain", request.drain, "Pop the messages, instead of watching them pass");
-    app.add_option("-n,--count", request.most, "End after so many messages")->type_name("N")->check(whole_number(0));
+    app.add_option("-n,--count", request.most, "End after so many messages")
+        ->type_name("N")
+        ->transform(whole_number(0));
     app.add_option("--for", request.seconds, "End after so many seconds")
         ->type_name("SECONDS")
-        ->check(number_between(0, 1e9));
+        ->transform(seconds_between(0, most_seconds));
     app.add_flag("--force", request.overwrite, "Write over a file that is there");
     app.add_option_function<std::string>(
            "--from", [&request](const std::string& where) { request.from = start_at(where); },
@@ -49,7 +50,7 @@ void add_options(CLI::App& app, record_request& request) {
         ->excludes(drain);
     app.add_option("--batch", request.batch, "Pop at most so many messages at once")
         ->type_name("N")
-        ->check(whole_number(1))
+        ->transform(whole_number(1))
         ->needs(drain);
 }
 

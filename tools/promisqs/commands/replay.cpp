@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include "recording/replay.hpp"
-#include "command_line/arguments.hpp"
+#include "command_line/values.hpp"
 #include "commands/commands.hpp"
 
 #include <CLI/CLI.hpp>
@@ -40,7 +40,7 @@ void add_pace(CLI::App& app, replay_request& request) {
     CLI::Option* const loop = app.add_flag("--loop", request.loops, "Again and again, until it is interrupted");
     app.add_option("--times", request.passes, "So many times, one after the other")
         ->type_name("N")
-        ->check(whole_number(1))
+        ->transform(whole_number(1))
         ->excludes(loop);
 }
 
@@ -50,12 +50,14 @@ void add_options(CLI::App& app, replay_request& request) {
     add_pace(app, request);
     app.add_option("--from", request.from, "Leave out messages with lower numbers than this")
         ->type_name("NUMBER")
-        ->check(whole_number(0));
-    app.add_option("-n,--count", request.most, "End after so many messages")->type_name("N")->check(whole_number(0));
+        ->transform(whole_number(0));
+    app.add_option("-n,--count", request.most, "End after so many messages")
+        ->type_name("N")
+        ->transform(whole_number(0));
     CLI::Option* const create = app.add_flag("--create", request.create, "Make the queue, if there is none");
     app.add_option("--capacity", request.capacity, "Of a queue that is made; else that of the recorded one")
         ->type_name("N")
-        ->check(whole_number(1))
+        ->transform(whole_number(1))
         ->needs(create);
     app.add_flag("--strict", request.strict, "Push nothing of a recording that is not whole: exit code 5");
 }

@@ -2,9 +2,11 @@
 
 #include "commands/commands.hpp"
 #include "inspect/queue_look.hpp"
-#include "participate/guest.hpp"
+#include "participate/opening.hpp"
+#include "system/interruption.hpp"
 #include "system/output.hpp"
 #include "system/processes.hpp"
+#include "system/say.hpp"
 #include "text/text.hpp"
 
 #include <promisqs/inspector.hpp>
@@ -46,7 +48,8 @@ void remove_one(const std::string& name, bool force) {
     const auto finding = promisqs::inspector(name).look();
     if (finding.state == promisqs::queue_state::not_a_queue)
         throw failure(exit_code::broken, printable(finding.what) + "; rm removes queues only");
-    if (finding.used && !force) {
+    if (!force) {
+        if (auto held = unused_queue::hold(name)) return held->remove();
         throw failure(
             exit_code::answer_is_no,
             fmt::format("queue \"{}\": {} it open. They could go on with it, but a process that opens the name "
@@ -55,18 +58,24 @@ void remove_one(const std::string& name, bool force) {
     }
     wait_until_unlocked(name);
     if (!promisqs::untyped_queue::remove(name))
-        throw failure(exit_code::no_such_queue, fmt::format("queue \"{}\": it has gone meanwhile", printable(name)));
+        throw failure(exit_code::no_such_queue, fmt::format("queue \"{}\": there is none any more", printable(name)));
 }
 
 // Does all that it can.
 exit_code remove_all(const rm_options& wanted) {
     exit_code worst = exit_code::done;
+    std::size_t done = 0;
     for (const std::string& name : wanted.names) {
+        if (is_interrupted()) {
+            say("promisqs: interrupted; {} of {} names are done\n", done, wanted.names.size());
+            break;
+        }
         const exit_code result = report_failures([&] {
             remove_one(name, wanted.force);
             return exit_code::done;
         });
         worst = std::max(worst, result);
+        ++done;
     }
     return worst;
 }
@@ -74,7 +83,7 @@ exit_code remove_all(const rm_options& wanted) {
 constexpr const char* details =
     "Removes queues, messages and all. A queue that a process has open is left alone, and the process is named, unless "
     "--force is given: then it loses its name, and the memory is given back when the last process has closed it. What "
-    "is no queue is left alone in any case.\n\n"
+    "is no queue is left alone in any case. An empty file counts as what is left of a queue.\n\n"
     "Of several names, all that can be removed are; the exit code is the highest one. "
     "If this program is killed, each queue is there, or is not, or is unfinished, which rm and create put right.";
 

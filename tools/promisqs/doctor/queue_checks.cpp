@@ -7,6 +7,7 @@
 #include "inspect/stalls.hpp"
 #include "system/interruption.hpp"
 #include "system/processes.hpp"
+#include "text/shell.hpp"
 #include "text/text.hpp"
 
 #include <promisqs/inspector.hpp>
@@ -64,7 +65,7 @@ private:
     void add(bool is_problem, std::string_view kind, std::string what, std::string advice, cure by = cure::none) {
         found_.push_back({is_problem, now_.name, std::string(kind), std::move(what), std::move(advice), by});
     }
-    [[nodiscard]] std::string name() const { return printable(now_.name); }
+    [[nodiscard]] std::string path() const { return shell_word(path_of_queue(now_.name)); }
 
     void check_state() {
         switch (now_.finding.state) {
@@ -85,16 +86,17 @@ private:
     void check_unfinished() {
         if (!now_.finding.locked)
             return add(true, "unfinished",
-                       "It is what is left of a queue: its creator died while building it, or its last user could not "
-                       "remove its name.",
+                       now_.file && now_.file->st_size == 0
+                           ? "It is empty: what is left of a queue, or a file of another program."
+                           : "It is what is left of a queue: its creator died while building it, or its last user "
+                             "could not remove its name.",
                        "Remove it (promisqs rm), or let a program create it again", cure::remove_leftover);
         constexpr std::time_t long_ago = 10;
         const std::time_t age = now_.file ? std::time(nullptr) - now_.file->st_ctime : 0;
         if (age >= long_ago)
             add(true, "unfinished",
                 fmt::format("A process has been building it, or ending it, for {} s. All that open it wait.", age),
-                fmt::format("If that process is stopped, let it go on, or end it: fuser -v /dev/shm/{} shows it",
-                            name()));
+                fmt::format("If that process is stopped, let it go on, or end it: fuser -v {} shows it", path()));
     }
     // It was to go with its last user, and has none.
     [[nodiscard]] bool is_abandoned() const {
@@ -120,21 +122,21 @@ private:
     void check_permissions() {
         if (!now_.file) return;
         const unsigned mode = now_.file->st_mode & 0777U;
-        const bool is_odd = std::any_of(std::begin(shifts), std::end(shifts), [&](unsigned shift) {
+        unsigned wanted = mode;  // without what is half a permission
+        for (const unsigned shift : shifts) {
             const unsigned both = mode >> shift & 6U;
-            return both == 4 || both == 2;
-        });
-        if (is_odd)
+            if (both == 4 || both == 2) wanted &= ~(6U << shift);
+        }
+        if (wanted != mode)
             add(true, "permissions",
                 fmt::format("Its permissions, {:04o}, let a user read it or write it, but not both: such a user can't "
                             "take part, and one that may only read it can block recoveries.",
                             mode),
-                fmt::format("chmod {:04o} /dev/shm/{}, for instance", mode & 0711U, name()));
+                fmt::format("chmod {:04o} {}, for instance", wanted, path()));
         if ((mode & 6U) == 6U)
             add(false, "permissions", fmt::format("Its permissions, {:04o}, let any user change its messages.", mode),
-                fmt::format("chmod o-rw /dev/shm/{}, unless all users are trusted", name()));
-        const std::string path = "/dev/shm/" + now_.name;
-        if (::faccessat(AT_FDCWD, path.c_str(), R_OK | W_OK, AT_EACCESS) != 0)
+                fmt::format("chmod o-rw {}, unless all users are trusted", path()));
+        if (::faccessat(AT_FDCWD, path_of_queue(now_.name).c_str(), R_OK | W_OK, AT_EACCESS) != 0)
             add(false, "permissions", "This user may look at it, but not take part in it.",
                 fmt::format("Use a user of its group, or the user {}", printable(user_name(now_.file->st_uid))));
     }
@@ -171,15 +173,14 @@ private:
                         count == 1 ? "1 participant" : fmt::format("{} participants", count), fmt::join(dead, "; "),
                         count > dead.size() ? "; and more" : ""),
             "promisqs doctor --fix recovers what they have left. So does the next participant that finds nothing to "
-            "do, "
-            "and the next one that opens the queue",
+            "do, and the next one that opens the queue",
             cure::recover);
     }
     void check_recovery() {
         if (now_.stats->being_recovered && before_.stats && before_.stats->being_recovered)
             add(true, "recovery",
-                "A process has been recovering what the dead have left, for a tenth of a second at least. No other can "
-                "recover meanwhile.",
+                "A process has been recovering what the dead have left, for a tenth of a second at least. Until it has "
+                "finished, no other can recover.",
                 "If a process that uses the queue is stopped, let it go on, or end it");
     }
 
@@ -233,14 +234,14 @@ private:
     std::vector<finding>& found_;
 };
 
-void check_files_of(const std::list<patient>& patients, std::vector<finding>& found) {
-    std::set<std::uint32_t> processes;
-    for (const patient& one : patients) {
-        for (const auto& participant : one.now.participants) {
-            if (participant.state == condition::alive || participant.state == condition::stopped)
-                processes.insert(participant.look.who.process);
-        }
+void add_processes(const queue_look& seen, std::set<std::uint32_t>& to) {
+    for (const auto& participant : seen.participants) {
+        if (participant.state == condition::alive || participant.state == condition::stopped)
+            to.insert(participant.look.who.process);
     }
+}
+
+void check_files_of(const std::set<std::uint32_t>& processes, std::vector<finding>& found) {
     for (const std::uint32_t process : processes) {
         const auto files = process_lookup::open_files(process);
         if (!files || files->open * 10 < files->limit * 9) continue;
@@ -260,12 +261,14 @@ std::vector<finding> check_queues(const std::vector<std::string>& names) {
     constexpr std::size_t most_kept = 256;  // each has a file open
     std::vector<finding> found;
     std::list<patient> suspects;
-    std::list<patient> others;
+    std::set<std::uint32_t> processes;
     process_lookup lookup;
     for (const std::string& name : names) {
+        if (is_interrupted()) break;
         try {
             promisqs::inspector from(name);
             queue_look seen = look_at(from, lookup);
+            add_processes(seen, processes);
             const bool again = needs_second_look(seen) && suspects.size() < most_kept;
             if (again)
                 suspects.push_back({std::move(from), seen, seen});
@@ -284,7 +287,7 @@ std::vector<finding> check_queues(const std::vector<std::string>& names) {
         one.now = look_at(one.from, lookup);
         queue_check(one.before, one.now, found).run();
     }
-    check_files_of(suspects, found);
+    check_files_of(processes, found);
     return found;
 }
 

@@ -3,44 +3,44 @@
 #include "participate/joined_queue.hpp"
 
 #include "codec/json_writer.hpp"
+#include "system/exit_code.hpp"
+#include "system/say.hpp"
 #include "text/text.hpp"
-
-#include <promisqs/inspector.hpp>
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <utility>
-#include <vector>
+#include <optional>
+#include <string_view>
 
 namespace promisqs_tool {
 
 namespace {
 
-// Never closed, as if the program had been killed.
-std::vector<std::unique_ptr<promisqs::untyped_queue>>& left_open() {
-    static auto& all = *new std::vector<std::unique_ptr<promisqs::untyped_queue>>;
-    return all;
+// Opens what the lock holds. A name never leads to an object again that it has led away from.
+promisqs::untyped_queue open_locked(const std::string& name, users_lock& stays) {
+    constexpr int tries = 100;
+    std::optional<promisqs::untyped_queue> queue;
+    for (int i = 0; i < tries; ++i) {
+        auto opened = promisqs::untyped_queue::open(name);
+        if (stays.holds_named()) return opened;
+        queue = std::move(opened);  // of another one, which is closed once that is locked
+        stays = users_lock(name);
+    }
+    throw failure(exit_code::broken,
+                  fmt::format("queue \"{}\" is removed and created again and again; try it later", printable(name)));
 }
 
 }  // namespace
 
 joined_queue::joined_queue(const std::string& name)
-    : was_used_(promisqs::inspector(name).look().used),
-      queue_(std::make_unique<promisqs::untyped_queue>(promisqs::untyped_queue::open(name))),
-      messages_(plan_for(queue_->type().text, queue_->element_size())) {
-    queue_->on_dropped([name = printable(name), writer = json_writer(messages_.plan)](auto message) {
+    : stays_(name), queue_(open_locked(name, stays_)), messages_(plan_for(queue_.type().text, queue_.element_size())) {
+    queue_.on_dropped([name = printable(name), writer = json_writer(messages_.plan)](auto message) {
         fmt::memory_buffer line;
         writer.append(line, message);
-        fmt::print(stderr, "promisqs: queue \"{}\": dropped a message, as too many consumers have died with it: {}\n",
-                   name, std::string_view(line.data(), line.size()));
+        say("promisqs: queue \"{}\": dropped a message, as too many consumers have died with it: {}\n", name,
+            std::string_view(line.data(), line.size()));
     });
-}
-
-joined_queue::~joined_queue() {
-    if (was_used_) return;
-    left_open().push_back(std::move(queue_));
 }
 
 std::chrono::nanoseconds seconds(double number) {

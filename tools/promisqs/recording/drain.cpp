@@ -5,11 +5,10 @@
 
 #include "recording/session.hpp"
 
+#include "participate/joined_queue.hpp"
 #include "system/exit_code.hpp"
 #include "system/interruption.hpp"
 #include "system/output.hpp"
-
-#include <promisqs/untyped_queue.hpp>
 
 #include <fmt/format.h>
 
@@ -23,13 +22,13 @@ namespace {
 class drain {
 public:
     explicit drain(const record_request& request)
-        : queue_(promisqs::untyped_queue::open(request.queue)),
-          session_(request, facts_now(request, queue_.type(), queue_.capacity())),
+        : queue_(request.queue),
+          session_(request, facts_now(request, queue_->type(), queue_->capacity())),
           writer_(session_.writer()) {}
 
     void run() {
         for (;;) {
-            if (const auto why = session_.reason_to_end()) return session_.finish(*why);
+            if (const auto why = session_.reason_to_end()) return finish(*why);
             reserve();
             const auto deadline = session_.next_look();
             if (const std::uint64_t count = pop(deadline); count != 0) {
@@ -37,16 +36,16 @@ public:
                 number_ += count;
                 write();
             } else if (record_session::clock::now() < deadline && !is_interrupted()) {
-                return session_.finish("the queue was closed and empty");
+                return finish("the queue was closed and empty");
             }
-            session_.show_progress([this] { return queue_.size(); });
+            session_.show_progress([this] { return queue_->size(); });
         }
     }
 
 private:
     [[nodiscard]] std::uint64_t pop(record_session::clock::time_point deadline) {
         const std::uint64_t most = std::min(writer_.free(), session_.wanted());
-        return queue_.pop_some_wait_until(writer_.room(most), deadline, interruption());
+        return queue_->pop_some_wait_until(writer_.room(most), deadline, interruption());
     }
 
     void reserve() {
@@ -55,6 +54,18 @@ private:
         } catch (const failure& error) {
             throw failure(error.code(),
                           fmt::format("{}; {}; the other messages are in the queue", error.what(), session_.give_up()));
+        }
+    }
+
+    void finish(const std::string& why) {
+        try {
+            session_.finish(why);
+        } catch (const output_closed&) {
+            throw failure(
+                exit_code::broken,
+                fmt::format("the reader of {} has gone; wrote {} messages, popped from the queue, of which it "
+                            "may have read a part only",
+                            session_.file_name(), writer_.messages()));
         }
     }
 
@@ -69,7 +80,7 @@ private:
     }
 
     [[noreturn]] void raise_unwritten(exit_code code, const std::string& why) {
-        const std::uint64_t count = writer_.unwritten().size() / queue_.element_size();
+        const std::uint64_t count = writer_.unwritten().size() / queue_->element_size();
         const std::uint64_t returned = give_back();
         throw failure(code,
                       fmt::format("{}; recorded {} messages; of {} more that had been popped, {} are in the queue "
@@ -83,17 +94,17 @@ private:
         std::uint64_t done = 0;
         try {
             while (!left.empty()) {
-                const std::uint64_t pushed = queue_.push_some(left);
+                const std::uint64_t pushed = queue_->push_some(left);
                 if (pushed == 0) break;
                 done += pushed;
-                left = left.subspan(pushed * queue_.element_size());
+                left = left.subspan(pushed * queue_->element_size());
             }
         } catch (const std::exception&) {  // the queue has a single producer, which is another one
         }
         return done;
     }
 
-    promisqs::untyped_queue queue_;
+    joined_queue queue_;
     record_session session_;
     recording_writer& writer_;
     std::uint64_t number_ = 0;  // of the next message: a pop does not tell the queue's own numbers

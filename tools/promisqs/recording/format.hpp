@@ -76,6 +76,10 @@ static_assert(sizeof(time_run) == 16);
 /// The largest header: a schema has at most 1 MiB, a queue's name 254 bytes.
 inline constexpr std::uint64_t most_header_bytes = (std::uint64_t{1} << 20) + 1024;
 
+/// The most messages of a block, in bytes, unless one is larger; and the most runs.
+inline constexpr std::uint64_t most_block_bytes = std::uint64_t{1} << 26;
+inline constexpr std::uint32_t most_block_runs = 1U << 16;
+
 constexpr std::uint64_t padded(std::uint64_t size) noexcept { return (size + 7) / 8 * 8; }
 
 /// CRC-32, as in zlib, gzip and PNG.

@@ -84,9 +84,16 @@ std::optional<recording_reader::block> recording_reader::next() {
     whole_ += sizeof header + header.payload_size;
     ++index_;
     next_number_ = header.number + header.count;
-    is_over_ = header.kind == block_kind::end;
+    if (header.kind == block_kind::end) end();
     return block{header.kind, header.number, header.count,
                  std::span<const std::byte>(payload_).first(has_messages ? header.count * facts_.type.size : 0), runs_};
+}
+
+void recording_reader::end() {
+    is_over_ = true;
+    std::byte more{};
+    // What a pipe brings next may be long in coming, and is of no use.
+    if (file_.can_rewind() && file_.read({&more, 1}) != 0) stop(ending::damaged, "more than a recording");
 }
 
 bool recording_reader::read_header(block_header& header) {
@@ -109,6 +116,8 @@ bool recording_reader::has_possible_size(const block_header& header) const noexc
     const std::uint64_t runs_size = header.runs * std::uint64_t{sizeof(time_run)};
     if (header.runs == 0 || header.payload_size < runs_size) return false;
     const std::uint64_t messages_size = header.payload_size - runs_size;
+    if (header.runs > most_block_runs || messages_size > padded(std::max(most_block_bytes, facts_.type.size)))
+        return false;
     switch (header.kind) {
         case block_kind::messages:
             return header.count > 0 && header.count <= messages_size / facts_.type.size &&

@@ -62,6 +62,7 @@ private:
     [[nodiscard]] bool read_payload(const block_header& header);
     [[nodiscard]] bool has_possible_size(const block_header& header) const noexcept;
     [[nodiscard]] bool has_matching_runs(const block_header& header);
+    void end();
     bool stop(ending how, std::string why);
     bool stop_at_end(const char* where);
 

@@ -2,14 +2,18 @@
 
 #include "recording/replay.hpp"
 
+#include "participate/joined_queue.hpp"
 #include "recording/reader.hpp"
 #include "system/exit_code.hpp"
 #include "system/interruption.hpp"
 #include "system/output.hpp"
 #include "system/progress.hpp"
+#include "system/say.hpp"
 #include "text/text.hpp"
 
 #include <promisqs/error.hpp>
+#include <promisqs/inspector.hpp>
+#include <promisqs/schema.hpp>
 #include <promisqs/untyped_queue.hpp>
 
 #include <fmt/format.h>
@@ -43,32 +47,65 @@ bool is_same(const element_type& a, const element_type& b) {
            promisqs::compatible({{}, a.fingerprint, a.name_fingerprint}, {{}, b.fingerprint, b.name_fingerprint});
 }
 
-untyped_queue open_or_create(const replay_request& request, const recording_facts& facts) {
-    for (;;) {
-        try {
-            return untyped_queue::open(request.queue);
-        } catch (const promisqs::queue_error& error) {
-            if (error.code() != promisqs::errc::not_found || !request.create) throw;
-        }
-        try {
-            promisqs::options wanted;
-            wanted.life = promisqs::lifetime::keep;
-            return untyped_queue::create(request.queue, request.capacity.value_or(facts.capacity), facts.type, wanted);
-        } catch (const promisqs::queue_error& error) {
-            if (error.code() != promisqs::errc::already_exists) throw;  // another process was faster
-        }
+// The header of a recording may claim anything: what is made of it must be a queue that its schema describes.
+void check_schema(const replay_request& request, const recording_reader& reader) {
+    const element_type& recorded = reader.facts().type;
+    std::string found;
+    try {
+        const element_type type = promisqs::parse_element_type(recorded.text);
+        const bool fits = type.size == recorded.size && type.alignment == recorded.alignment &&
+                          type.fingerprint == recorded.fingerprint &&
+                          (type.name_fingerprint == 0 || type.name_fingerprint == recorded.name_fingerprint);
+        if (fits) return;
+        found = fmt::format("one of {} bytes, aligned to {}, with fingerprints {:x} and {:x}", type.size,
+                            type.alignment, type.fingerprint, type.name_fingerprint);
+    } catch (const promisqs::schema_error& error) {
+        found = printable(error.what());
+    }
+    throw failure(
+        exit_code::broken,
+        fmt::format("the recording {} is damaged, or was made up, so no queue \"{}\" is created: expected a schema "
+                    "that describes messages of {} bytes, aligned to {}, with fingerprints {:x} and {:x}, found {}",
+                    reader.name(), printable(request.queue), recorded.size, recorded.alignment, recorded.fingerprint,
+                    recorded.name_fingerprint, found));
+}
+
+// Unless another process is faster.
+void create(const replay_request& request, const recording_reader& reader) {
+    check_schema(request, reader);
+    wait_until_unlocked(request.queue);
+    try {
+        promisqs::options wanted;
+        wanted.life = promisqs::lifetime::keep;
+        const recording_facts& facts = reader.facts();
+        static_cast<void>(
+            untyped_queue::create(request.queue, request.capacity.value_or(facts.capacity), facts.type, wanted));
+    } catch (const promisqs::queue_error& error) {
+        if (error.code() != promisqs::errc::already_exists) throw;
     }
 }
 
-untyped_queue queue_for(const replay_request& request, const recording_facts& facts) {
-    untyped_queue queue = open_or_create(request, facts);
-    if (const element_type found = queue.type(); !is_same(found, facts.type)) {
-        throw failure(
-            exit_code::wrong_use,
-            fmt::format("the queue \"{}\" has messages of another type than the recording: expected {}; found {}",
-                        printable(request.queue), shown(facts.type), shown(found)));
+bool exists(const std::string& name) {
+    try {
+        static_cast<void>(promisqs::inspector(name));
+    } catch (const promisqs::queue_error& error) {
+        if (error.code() == promisqs::errc::not_found) return false;
     }
-    return queue;
+    return true;
+}
+
+// The name of the queue. It is there, as far as one can tell before it is opened.
+const std::string& queue_for(const replay_request& request, const recording_reader& reader) {
+    if (request.create && !exists(request.queue)) create(request, reader);
+    return request.queue;
+}
+
+void check_type(const replay_request& request, const recording_facts& facts, const untyped_queue& queue) {
+    const element_type found = queue.type();
+    if (is_same(found, facts.type)) return;
+    throw failure(exit_code::wrong_use,
+                  fmt::format("the queue \"{}\" has messages of another type than the recording: expected {}; found {}",
+                              printable(request.queue), shown(facts.type), shown(found)));
 }
 
 // False: a signal came first.
@@ -89,8 +126,9 @@ public:
     explicit replayer(const replay_request& request)
         : request_(request),
           reader_(request.file),
-          queue_(queue_for(request, reader_.facts())),
-          element_size_(queue_.element_size()) {
+          queue_(queue_for(request, reader_)),
+          element_size_(queue_->element_size()) {
+        check_type(request, reader_.facts(), *queue_);
         ::prctl(PR_SET_TIMERSLACK, 1);  // nanosecond: a sleep ends when it should, not 50 microseconds later
     }
 
@@ -101,7 +139,7 @@ public:
                 fmt::format("the recording {} is no file, and can be replayed once; leave --loop and --times out",
                             reader_.name()));
         }
-        if (request_.strict && reader_.can_rewind()) check_all();
+        if (request_.strict) check_all();
         began_ = clock::now();
         for (std::uint64_t pass = 1; replay_pass(); ++pass) {
             if ((pass == request_.passes && !request_.loops) || passed_ == 0) break;
@@ -112,7 +150,13 @@ public:
 
 private:
     void check_all() {
-        while (reader_.next() && !is_interrupted()) {}
+        if (!reader_.can_rewind()) {
+            throw failure(exit_code::wrong_use,
+                          fmt::format("the recording {} is no file, and can't be checked before it is replayed; write "
+                                      "it into a file, or leave --strict out",
+                                      reader_.name()));
+        }
+        while (!is_interrupted() && reader_.next()) {}
         if (!is_interrupted() && reader_.how_it_ended() != ending::complete) {
             throw failure(exit_code::broken, what_is_wrong() + "; nothing was replayed");
         }
@@ -122,11 +166,14 @@ private:
     // False: no more passes.
     bool replay_pass() {
         passed_ = 0;
-        while (const auto block = reader_.next()) {
+        while (!is_interrupted()) {
+            const auto block = reader_.next();
+            if (!block) break;
             last_time_ = block->runs.back().time;
             if (block->kind == block_kind::gap) missed_ += block->count;
             if (block->kind == block_kind::messages && !replay_block(*block)) return false;
         }
+        if (is_interrupted()) return false;
         return reader_.how_it_ended() == ending::complete || reader_.how_it_ended() == ending::cut_short;
     }
 
@@ -182,8 +229,8 @@ private:
         while (!messages.empty()) {
             if (is_interrupted()) return false;
             const std::uint64_t count =
-                queue_.push_some_wait_for(messages, std::chrono::milliseconds(500), interruption());
-            if (count == 0 && queue_.is_closed()) {
+                queue_->push_some_wait_for(messages, std::chrono::milliseconds(500), interruption());
+            if (count == 0 && queue_->is_closed()) {
                 throw failure(exit_code::answer_is_no,
                               fmt::format("the queue \"{}\" is closed; {}", printable(request_.queue), summary()));
             }
@@ -191,7 +238,7 @@ private:
             passed_ += count;
             messages = messages.subspan(count * element_size_);
             progress_.show(clock::now(), [this] {
-                return progress::state{pushed_, pushed_ * element_size_, queue_.size(), queue_.capacity()};
+                return progress::state{pushed_, pushed_ * element_size_, queue_->size(), queue_->capacity()};
             });
         }
         return true;
@@ -217,12 +264,12 @@ private:
         if (reader_.how_it_ended() == ending::damaged ||
             (request_.strict && reader_.how_it_ended() == ending::cut_short))
             throw failure(exit_code::broken, what_is_wrong());
-        if (reader_.how_it_ended() == ending::cut_short) throw failure(exit_code::done, what_is_wrong());
+        if (reader_.how_it_ended() == ending::cut_short) say("promisqs: {}\n", what_is_wrong());
     }
 
     const replay_request& request_;
     recording_reader reader_;
-    untyped_queue queue_;
+    joined_queue queue_;
     std::uint64_t element_size_;
     progress progress_{"replayed"};
     clock::time_point began_;

@@ -5,12 +5,12 @@
 #include "system/exit_code.hpp"
 #include "system/interruption.hpp"
 #include "system/output.hpp"
+#include "system/say.hpp"
 #include "text/text.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <limits>
 #include <utility>
 
@@ -37,9 +37,9 @@ recording_facts facts_now(const record_request& request, promisqs::element_type 
 
 std::uint64_t batch_of(const record_request& request, std::uint64_t element_size) noexcept {
     constexpr std::uint64_t usual_bytes = std::uint64_t{1} << 16;
-    constexpr std::uint64_t most_bytes = std::uint64_t{1} << 26;
     const std::uint64_t usual = std::max<std::uint64_t>(usual_bytes / element_size, 1);
-    return std::clamp<std::uint64_t>(request.batch.value_or(usual), 1, std::max(most_bytes / element_size, usual));
+    return std::clamp<std::uint64_t>(request.batch.value_or(usual), 1,
+                                     std::max(most_block_bytes / element_size, usual));
 }
 
 record_session::record_session(const record_request& request, const recording_facts& facts)
@@ -90,7 +90,7 @@ void record_session::finish(const std::string& why) {
     progress_.clear();
     const std::string text = fmt::format("{}, until {}\n", summary(), why);
     if (file_.is_standard_output()) {
-        fmt::print(stderr, "promisqs: {}", text);
+        say("promisqs: {}", text);
     } else {
         standard_output().write(text);
     }

@@ -7,6 +7,7 @@
 #include "system/exit_code.hpp"
 #include "system/interruption.hpp"
 #include "system/output.hpp"
+#include "system/say.hpp"
 
 #include <promisqs/inspector.hpp>
 
@@ -44,7 +45,7 @@ public:
                 session_.show_progress([this] { return inspector_.stats().size; });
             }
         } catch (const output_closed&) {  // nobody reads any more
-            throw failure(exit_code::done, fmt::format("the reader has gone; {}", session_.give_up()));
+            say("promisqs: the reader has gone; {}\n", session_.give_up());
         } catch (const failure& error) {
             throw failure(error.code(), fmt::format("{}; {}", error.what(), session_.give_up()));
         }
@@ -67,7 +68,8 @@ private:
             case promisqs::tap_event::missed: miss(found); return std::nullopt;
             case promisqs::tap_event::ended: return "the queue was closed and empty";
             case promisqs::tap_event::lost:
-                throw failure(exit_code::broken, "the queue's file was cut short, or holds impossible values");
+                throw failure(exit_code::broken,
+                              "the queue's file was cut short, or holds impossible values: see promisqs doctor");
             case promisqs::tap_event::nothing: break;
         }
         last_ = nullptr;

@@ -41,10 +41,21 @@ bool wait_until_readable(int descriptor) {
 
 }  // namespace
 
+int open_to_read(const std::string& path) {
+    const int descriptor = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    struct ::stat found {};
+    if (descriptor >= 0 && ::fstat(descriptor, &found) == 0 && S_ISDIR(found.st_mode)) {
+        ::close(descriptor);
+        errno = EISDIR;
+        return -1;
+    }
+    return descriptor;
+}
+
 input_file::input_file(const std::string& path)
     : name_(path == "-" ? "on standard input" : printable(path)),
       is_ours_(path != "-"),
-      descriptor_(is_ours_ ? ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY) : STDIN_FILENO) {
+      descriptor_(is_ours_ ? open_to_read(path) : STDIN_FILENO) {
     if (descriptor_ < 0) raise_unreadable(name_, errno);
     struct ::stat found {};
     is_on_disk_ = ::fstat(descriptor_, &found) == 0 && S_ISREG(found.st_mode);
@@ -85,7 +96,7 @@ std::size_t input_file::read_some(std::span<std::byte> bytes) const {
         if (!is_on_disk_ && !wait_until_readable(descriptor_)) return 0;
         const auto size = ::read(descriptor_, bytes.data(), bytes.size());
         if (size >= 0) return static_cast<std::size_t>(size);
-        if (errno != EINTR) raise_unreadable(name_, errno);
+        if (errno != EINTR && errno != EAGAIN) raise_unreadable(name_, errno);
     }
 }
 

@@ -9,6 +9,12 @@
 
 namespace promisqs_tool {
 
+/// Opens a file or a pipe. A pipe with a name is opened whether it has a writer or not: `poll` waits for one. Reading
+/// from it can fail with EAGAIN.
+///
+/// \return  -1: as errno says
+[[nodiscard]] int open_to_read(const std::string& path);
+
 /// The file, or pipe, that a recording is read from.
 class input_file {
 public:

@@ -25,13 +25,13 @@ constexpr std::size_t first_buffer = std::size_t{1} << 16;
 // Until there is something to read, or the program is to end.
 void wait_for_input(int descriptor) {
     std::array<::pollfd, 2> both{{{descriptor, POLLIN, 0}, {interruption_descriptor(), POLLIN, 0}}};
-    while (::poll(both.data(), both.size(), -1) < 0 && errno == EINTR) {}
+    while (::poll(both.data(), both.size(), -1) < 0 && errno == EINTR && !is_interrupted()) {}
 }
 
 }  // namespace
 
-line_reader::line_reader(int descriptor, std::string name)
-    : descriptor_(descriptor), name_(std::move(name)), buffer_(first_buffer) {}
+line_reader::line_reader(int descriptor, std::string name, std::size_t longest)
+    : descriptor_(descriptor), name_(std::move(name)), longest_(longest), buffer_(first_buffer) {}
 
 std::optional<std::string_view> line_reader::next() {
     for (;;) {
@@ -61,9 +61,11 @@ void line_reader::make_room() {
     searched_ -= begin_;
     begin_ = 0;
     if (end_ < buffer_.size() / 2) return;
-    if (end_ >= longest_line) {
-        throw failure(exit_code::wrong_use, fmt::format("{}, line {}: expected less than {} bytes, found more", name_,
-                                                        number_ + 1, longest_line));
+    if (end_ >= longest_) {
+        throw failure(exit_code::wrong_use,
+                      fmt::format("{}, line {}: expected less than {} bytes, found more; write each message "
+                                  "on a line of its own",
+                                  name_, number_ + 1, longest_));
     }
     buffer_.resize(2 * buffer_.size());
 }
@@ -76,7 +78,8 @@ bool line_reader::read_more() {
     const auto size = ::read(descriptor_, buffer_.data() + end_, buffer_.size() - end_);
     if (size < 0) {
         if (errno == EINTR || errno == EAGAIN) return true;
-        throw failure(exit_code::broken, fmt::format("{} can't be read: {}", name_, std::strerror(errno)));
+        throw failure(exit_code::broken,
+                      fmt::format("{} can't be read: {}; give another file", name_, std::strerror(errno)));
     }
     at_end_ = size == 0;
     end_ += static_cast<std::size_t>(size);

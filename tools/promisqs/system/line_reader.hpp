@@ -13,16 +13,15 @@ namespace promisqs_tool {
 /// Lines of a file, or of what another program writes, as soon as they are there.
 class line_reader {
 public:
-    static constexpr std::size_t longest_line = std::size_t{1} << 26;
-
     /// \param descriptor  stays the caller's
     /// \param name        for errors
-    line_reader(int descriptor, std::string name);
+    /// \param longest     line, in bytes
+    line_reader(int descriptor, std::string name, std::size_t longest);
 
     /// The next line, without its end, until the next call. Waits for it. A last line needs no end.
     ///
     /// \return         nothing: there are no more, or the program is to end (`is_interrupted`)
-    /// \throws failure it can't be read, or a line is longer than `longest_line`
+    /// \throws failure it can't be read, or a line is longer than that
     [[nodiscard]] std::optional<std::string_view> next();
 
     /// The number of the last line, counted from 1.
@@ -35,6 +34,7 @@ private:
 
     int descriptor_;
     std::string name_;
+    std::size_t longest_;
     std::vector<char> buffer_;
     std::size_t begin_ = 0;     // of what has not been returned
     std::size_t searched_ = 0;  // there is no end of a line before this

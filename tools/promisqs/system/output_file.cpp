@@ -49,6 +49,26 @@ exit_code code_of(int why) {
     }
 }
 
+// A pipe with a name can be opened once it has a reader.
+int open_to_write(const std::string& path, const std::string& shown) {
+    constexpr ::mode_t mode = 0600;  // as private as a queue is, unless it says otherwise
+    constexpr int flags = O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
+    for (;;) {
+        const int descriptor = ::open(path.c_str(), flags, mode);
+        struct ::stat found {};
+        if (descriptor >= 0 || errno != ENXIO) return descriptor;
+        const bool waits = ::stat(path.c_str(), &found) == 0 && S_ISFIFO(found.st_mode);
+        errno = ENXIO;
+        if (!waits) return -1;
+        constexpr int pause = 20;  // milliseconds
+        ::pollfd interrupted{interruption_descriptor(), POLLIN, 0};
+        static_cast<void>(::poll(&interrupted, 1, pause));
+        if (is_interrupted())
+            throw failure(exit_code::done,
+                          fmt::format("interrupted; the pipe {} had no reader, so nothing was done", shown));
+    }
+}
+
 int open_file(const std::string& path, const std::string& shown, bool overwrite) {
     constexpr ::mode_t mode = 0600;  // as private as a queue is, unless it says otherwise
     int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, mode);
@@ -59,7 +79,7 @@ int open_file(const std::string& path, const std::string& shown, bool overwrite)
             throw failure(exit_code::wrong_use,
                           fmt::format("the file {} exists; give --force to write over it, or another name", shown));
         }
-        descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, mode);
+        descriptor = open_to_write(path, shown);
     }
     if (descriptor >= 0) return descriptor;
     const int why = errno;
@@ -78,24 +98,28 @@ output_file::output_file(const std::string& path, bool overwrite)
     descriptor_ = is_ours_ ? open_file(path, name_, overwrite) : STDOUT_FILENO;
     struct ::stat found {};
     is_on_disk_ = ::fstat(descriptor_, &found) == 0 && S_ISREG(found.st_mode);
+    if (!is_on_disk_) return;
+    const bool appends = (::fcntl(descriptor_, F_GETFL) & O_APPEND) != 0;
+    begin_ =
+        static_cast<std::uint64_t>(appends ? found.st_size : std::max<::off_t>(::lseek(descriptor_, 0, SEEK_CUR), 0));
+    can_cut_ = begin_ >= static_cast<std::uint64_t>(found.st_size);
 }
 
 output_file::~output_file() {
-    if (is_ours_ && descriptor_ >= 0) {
-        cut_back();
-        ::close(descriptor_);
-    }
+    if (descriptor_ < 0) return;
+    cut_back();
+    if (is_ours_) ::close(descriptor_);
 }
 
 void output_file::reserve(std::uint64_t bytes) {
-    if (!is_ours_ || !is_on_disk_) return;
-    if (bytes > limit_ || size_ > limit_ - bytes) raise_unwritten(name_, EFBIG);
-    if (size_ + bytes <= reserved_) return;
+    if (!is_on_disk_) return;
+    const std::uint64_t end = begin_ + size_;
+    if (bytes > limit_ || end > limit_ - bytes) raise_unwritten(name_, EFBIG);
+    if (end + bytes <= reserved_) return;
     for (const std::uint64_t step : {std::max(bytes, reserve_step), bytes}) {
         // The size stays: a program that is killed leaves no zeroes at the end.
-        if (::fallocate(descriptor_, FALLOC_FL_KEEP_SIZE, static_cast<::off_t>(size_), static_cast<::off_t>(step)) ==
-            0) {
-            reserved_ = size_ + step;
+        if (::fallocate(descriptor_, FALLOC_FL_KEEP_SIZE, static_cast<::off_t>(end), static_cast<::off_t>(step)) == 0) {
+            reserved_ = end + step;
             return;
         }
         if (errno != ENOSPC && errno != EDQUOT && errno != EFBIG) {  // the file system can't do it
@@ -127,7 +151,7 @@ std::size_t output_file::write_some(std::span<const std::byte> bytes) {
         wait_until_writable();
     }
     const auto written = ::write(descriptor_, bytes.data(), bytes.size());
-    if (written < 0 && errno != EINTR) raise_unwritten(name_, errno);
+    if (written < 0 && errno != EINTR && errno != EAGAIN) raise_unwritten(name_, errno);
     return written < 0 ? 0 : static_cast<std::size_t>(written);
 }
 
@@ -153,14 +177,16 @@ void output_file::wait_until_writable() {
 }
 
 void output_file::cut_back() const noexcept {
-    if (!is_ours_ || !is_on_disk_) return;
+    if (!can_cut_) return;
     // It can't fail in a way that matters: readers stop at the last whole block.
-    static_cast<void>(::ftruncate(descriptor_, static_cast<::off_t>(size_)) == 0);
+    const auto end = static_cast<::off_t>(begin_ + size_);
+    if (::ftruncate(descriptor_, end) == 0 && !is_ours_) static_cast<void>(::lseek(descriptor_, end, SEEK_SET));
 }
 
 void output_file::close() {
-    if (!is_ours_) return;
     cut_back();
+    can_cut_ = false;  // what comes now, others write
+    if (!is_ours_) return;
     if (::close(std::exchange(descriptor_, -1)) != 0 && errno != EINTR) raise_unwritten(name_, errno);
 }
 

@@ -15,7 +15,8 @@ class output_file {
 public:
     /// \param path       `-` is standard output
     /// \param overwrite  whether a file that is there may be written over
-    /// \throws failure   it is there; or it can't be made
+    /// \throws failure   it is there; or it can't be made; or this program was interrupted while it waited for a pipe's
+    ///                   reader
     output_file(const std::string& path, bool overwrite);
     output_file(const output_file&) = delete;
     output_file& operator=(const output_file&) = delete;
@@ -51,7 +52,9 @@ private:
     std::string name_;
     bool is_ours_;             // opened here, and to be closed
     bool is_on_disk_ = false;  // never waits for a reader
+    bool can_cut_ = false;     // nothing of others lies behind what is written
     int descriptor_ = -1;
+    std::uint64_t begin_ = 0;  // where the first byte was written, in the file
     std::uint64_t size_ = 0;
     std::uint64_t reserved_ = 0;                                        // up to here, the disk has room
     std::uint64_t limit_;                                               // of a file's size, by RLIMIT_FSIZE

@@ -2,12 +2,11 @@
 
 #include "system/progress.hpp"
 
+#include "system/say.hpp"
 #include "text/text.hpp"
 
-#include <fmt/format.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <utility>
 
 namespace promisqs_tool {
@@ -28,9 +27,8 @@ void progress::write(clock::time_point now, const state& found) {
     const double seconds = std::chrono::duration<double>(now - last_).count();
     const auto rate = static_cast<std::uint64_t>(static_cast<double>(found.messages - last_messages_) / seconds);
     // The line ends by clearing what was longer before.
-    fmt::print(stderr, "\r{} {} messages, {}/s, {}; {} of {} wait\x1b[K", verb_, short_count(found.messages),
-               short_count(rate), short_bytes(found.bytes), short_count(found.depth), short_count(found.capacity));
-    std::fflush(stderr);
+    say("\r{} {} messages, {}/s, {}; {} of {} wait\x1b[K", verb_, short_count(found.messages), short_count(rate),
+        short_bytes(found.bytes), short_count(found.depth), short_count(found.capacity));
     is_shown_ = true;
     last_ = now;
     next_ = now + interval;
@@ -39,8 +37,7 @@ void progress::write(clock::time_point now, const state& found) {
 
 void progress::clear() {
     if (!is_shown_) return;
-    fmt::print(stderr, "\r\x1b[K");
-    std::fflush(stderr);
+    say("\r\x1b[K");
     is_shown_ = false;
 }
 
