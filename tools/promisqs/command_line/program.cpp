@@ -13,13 +13,42 @@
 
 #include <fmt/format.h>
 
+#include <cstddef>
 #include <exception>
 #include <new>
+#include <string>
+#include <string_view>
 #include <utility>
 
 namespace promisqs_tool {
 
 namespace {
+
+// A paragraph is one line; its output is wrapped.
+std::string joined_lines(std::string text) {
+    for (std::size_t at = 0; (at = text.find('\n', at)) != std::string::npos; ++at) {
+        if (text.compare(at, 2, "\n\n") == 0) {
+            ++at;
+        } else {
+            text[at] = ' ';
+        }
+    }
+    return text;
+}
+
+// The library advises programmers. Here somebody types commands.
+std::string advice_for_users(std::string text) {
+    static constexpr std::pair<std::string_view, std::string_view> advice[] = {
+        {"see list_queues", "promisqs ls shows all"},
+        {"create it first, or call open_or_create", "promisqs ls shows all, promisqs create makes one"},
+        {"see options::permissions of its creator", "ask its owner for them (chmod)"},
+    };
+    for (const auto& [from, to] : advice) {
+        const std::size_t at = text.find(from);
+        if (at != std::string::npos) text.replace(at, from.size(), to);
+    }
+    return text;
+}
 
 exit_code code_of(const promisqs::queue_error& error) {
     switch (static_cast<promisqs::errc>(error.code().value())) {
@@ -69,7 +98,7 @@ exit_code report_failures(const std::function<exit_code()>& action) {
     } catch (const failure& error) {
         return complain(error.code(), error.what());
     } catch (const promisqs::queue_error& error) {
-        return complain(code_of(error), printable(error.what()));
+        return complain(code_of(error), printable(advice_for_users(error.what())));
     } catch (const std::bad_alloc&) {
         return complain(exit_code::broken, "there is not enough memory");
     } catch (const std::exception& error) {
@@ -86,6 +115,7 @@ program::program() : app_("", "promisqs") {
 }
 
 CLI::App& program::add(command added) {
+    added.details = joined_lines(added.details);
     commands_.push_back(std::move(added));
     command& kept = commands_.back();
     kept.app = app_.add_subcommand(kept.name, kept.summary);

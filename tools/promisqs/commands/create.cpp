@@ -124,8 +124,13 @@ exit_code create(const create_options& wanted) {
 }
 
 constexpr const char* details =
-    "Creates a queue for messages of the type that a schema describes, or of another queue's type. The grammar of a "
-    "schema is in docs/schema.md; promisqs show prints that of a queue. Size and alignment follow from it.\n\n"
+    "Creates a queue for messages of the type that a schema describes, or of another queue's type. promisqs show "
+    "prints the schema of a queue.\n\n"
+    "A schema is a scalar (u8 to u64, i8 to i64, f32, f64, bool, char), an array of a type (char[16], f64[2][3]), or "
+    "an "
+    "aggregate: {name:type@offset …}:size:alignment, with one space between fields, and offset, size and alignment in "
+    "bytes, as the compiler would choose them. Aggregates can be nested, and names left out. opaque:size:alignment "
+    "stands for bytes of which nothing is known. docs/schema.md in promisqs' sources has the whole grammar.\n\n"
     "The queue is kept until it is removed (promisqs rm), unless --lifetime last-close is given. Then it goes with the "
     "last process that closes it, and so this program keeps it open until it is interrupted. With --like, capacity, "
     "number of participants, max deaths, single roles and permissions are those of the other queue, unless given.\n\n"
@@ -162,6 +167,9 @@ void add_create(program& all) {
                  .details = details,
                  .examples = {{"promisqs create orders --capacity 1024 --schema '{id:u64@0 price:f64@8}:16:8'",
                                "A queue of 1024 messages with two fields"},
+                              {"promisqs create quotes --capacity 64 --schema "
+                               "'{symbol:char[16]@0 best:{bid:f64@0 ask:f64@8}:16:8@16 count:u32@32}:40:8'",
+                               "A text, an aggregate in the message, a number, and 4 bytes of padding at the end"},
                               {"promisqs create spare --like orders", "Another one of the same kind"},
                               {"promisqs create blobs --capacity 64 --schema opaque:4096:64",
                                "Messages of 4096 bytes, of which nothing else is known"}},

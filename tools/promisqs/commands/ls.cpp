@@ -94,6 +94,7 @@ json json_of(const listed& one) {
     const auto producers = count_producers(one.participants);
     const auto consumers = count_consumers(one.participants);
     line["type"] = type_name(one.facts->schema);
+    line["schema"] = one.facts->schema;
     line["element_size"] = one.facts->element_size;
     line["size"] = one.stats->size;
     line["capacity"] = one.stats->capacity;

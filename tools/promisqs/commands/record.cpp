@@ -42,7 +42,8 @@ void add_options(CLI::App& app, record_request& request) {
     app.add_flag("--force", request.overwrite, "Write over a file that is there");
     app.add_option_function<std::string>(
            "--from", [&request](const std::string& where) { request.from = start_at(where); },
-           "Where to begin: now, with the oldest that is waiting, or with the oldest that is left, popped or not")
+           "Where to begin: now (the default), with the oldest that waits (waiting), or with the oldest that is left, "
+           "popped or not (left)")
         ->type_name("WHERE")
         ->check(CLI::IsMember({"now", "waiting", "left"}))
         ->excludes(drain);

@@ -173,7 +173,7 @@ bool removes_ipc(const std::vector<std::string>& folders) {
     }
     for (const std::string& name : names) {
         for (const std::string& folder : folders) {
-            const std::string path = folder + "/logind.conf.d/" + name;
+            const std::string path = fmt::format("{}/logind.conf.d/{}", folder, name);
             if (::access(path.c_str(), F_OK) != 0) continue;
             if (const auto own = remove_ipc_in(path)) value = own;
             break;

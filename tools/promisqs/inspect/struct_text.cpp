@@ -136,7 +136,8 @@ private:
             fmt::format("{} bytes, aligned to {}", of.size, of.alignment));
         for (const field& one : members) member(of, one, here, depth + 1);
         const std::uint64_t natural = round_up(here.at, here.alignment);
-        if (of.size != natural && !(members.empty() && of.size == 1)) {
+        const bool is_empty_struct = members.empty() && of.size == 1;
+        if (of.size != natural && !is_empty_struct) {
             gap(depth + 1, here, of.size);
         } else if (natural != here.at) {
             put(depth + 1, padding(natural - here.at), {});
