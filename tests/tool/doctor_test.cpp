@@ -25,7 +25,6 @@
 
 using nlohmann::json;
 using promisqs::inspector;
-using promisqs::queue_state;
 using promisqs_test::busy_process;
 using promisqs_test::number_queue;
 using promisqs_test::raw_object;

@@ -169,7 +169,7 @@ TEST_CASE("show tells a participant of another pid namespace from the process th
     const json seen = shown(name);
 
     CHECK(seen["participants"][0]["state"] == "elsewhere");
-    CHECK(seen["participants"][0]["process_name"] == "");
+    CHECK(seen["participants"][0]["process_name"].get<std::string>().empty());
 }
 
 TEST_CASE("show changes nothing in a queue") {

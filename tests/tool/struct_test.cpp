@@ -72,7 +72,8 @@ TEST_CASE("the struct that show prints has the schema that it was made from") {
         const std::string space = "s" + std::to_string(number++);
         const std::string type = space + "::" + name_in(text);
         const auto element = promisqs::parse_element_type(one.schema);
-        source += "// " + std::string(one.schema) + "\nnamespace " + space + " {\n" + text + "}\n";
+        source.append("// ").append(one.schema).append("\nnamespace ").append(space).append(" {\n");
+        source.append(text).append("}\n");
         source += "static_assert(sizeof(" + type + ") == " + std::to_string(element.size) + ");\n";
         source += "static_assert(alignof(" + type + ") == " + std::to_string(element.alignment) + ");\n";
         if (one.is_same)

@@ -103,7 +103,7 @@ void fix(std::vector<finding>& all) {
 std::vector<std::uint32_t> owners_of(const std::vector<std::string>& names) {
     std::set<std::uint32_t> owners;
     for (const std::string& name : names) {
-        if (const auto file = stat_of(name)) owners.insert(file->st_uid);
+        if (const auto file = file_status_of(name)) owners.insert(file->owner);
     }
     return {owners.begin(), owners.end()};
 }
@@ -142,7 +142,7 @@ void print(const finding& one) {
 exit_code diagnose(const doctor_options& wanted) {
     std::vector<std::string> names;
     if (wanted.name.empty()) {
-        if (stat_of("")) {
+        if (file_status_of("")) {
             for (const auto& one : promisqs::list_queues()) names.push_back(one.name);
         }
     } else {

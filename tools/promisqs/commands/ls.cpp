@@ -47,10 +47,10 @@ struct listed {
 // Nothing: it is not there any more.
 std::optional<listed> look(const promisqs::listed_queue& which) {
     listed found{which.name, which.state, {}, {}, {}, 0, 0};
-    const auto file = stat_of(which.name);
+    const auto file = file_status_of(which.name);
     if (!file) return std::nullopt;
-    found.bytes = static_cast<std::uint64_t>(file->st_size);
-    found.owner = file->st_uid;
+    found.bytes = file->size;
+    found.owner = file->owner;
     try {
         promisqs::inspector from(which.name);
         auto facts = from.facts();

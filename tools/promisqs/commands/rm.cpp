@@ -28,11 +28,11 @@ struct rm_options {
 
 // "process 4711 (feed) and process 4712 (store) have"
 std::string users_of(const std::string& name) {
-    const auto file = stat_of(name);
+    const auto file = file_status_of(name);
     process_lookup lookup;
     std::vector<std::string> users;
     for (const std::uint32_t process : process_lookup::all()) {
-        if (!file || !lookup.has_mapped(process, file->st_ino).value_or(false)) continue;
+        if (!file || !lookup.has_mapped(process, file->inode).value_or(false)) continue;
         const auto found = process_lookup::look(process, process);
         users.push_back(fmt::format("process {} ({})", process, found ? printable(found->process_name) : "?"));
     }

@@ -82,9 +82,8 @@ void show_totals(const promisqs::queue_stats& stats) {
 void show_file(const queue_look& seen) {
     if (!seen.file) return;
     const auto& file = *seen.file;
-    row("file", fmt::format("/dev/shm/{}, {}, of {}, permissions {:04o}", printable(seen.name),
-                            short_bytes(static_cast<std::uint64_t>(file.st_size)), printable(user_name(file.st_uid)),
-                            file.st_mode & 07777U));
+    row("file", fmt::format("/dev/shm/{}, {}, of {}, permissions {:04o}", printable(seen.name), short_bytes(file.size),
+                            printable(user_name(file.owner)), file.permissions));
 }
 
 void show_options_of(const queue_look& seen) {

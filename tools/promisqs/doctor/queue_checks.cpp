@@ -86,13 +86,13 @@ private:
     void check_unfinished() {
         if (!now_.finding.locked)
             return add(true, "unfinished",
-                       now_.file && now_.file->st_size == 0
+                       now_.file && now_.file->size == 0
                            ? "It is empty: what is left of a queue, or a file of another program."
                            : "It is what is left of a queue: its creator died while building it, or its last user "
                              "could not remove its name.",
                        "Remove it (promisqs rm), or let a program create it again", cure::remove_leftover);
         constexpr std::time_t long_ago = 10;
-        const std::time_t age = now_.file ? std::time(nullptr) - now_.file->st_ctime : 0;
+        const std::time_t age = now_.file ? std::time(nullptr) - now_.file->changed : 0;
         if (age >= long_ago)
             add(true, "unfinished",
                 fmt::format("A process has been building it, or ending it, for {} s. All that open it wait.", age),
@@ -121,7 +121,7 @@ private:
 
     void check_permissions() {
         if (!now_.file) return;
-        const unsigned mode = now_.file->st_mode & 0777U;
+        const unsigned mode = now_.file->permissions & 0777U;
         unsigned wanted = mode;  // without what is half a permission
         for (const unsigned shift : shifts) {
             const unsigned both = mode >> shift & 6U;
@@ -138,7 +138,7 @@ private:
                 fmt::format("chmod o-rw {}, unless all users are trusted", path()));
         if (::faccessat(AT_FDCWD, path_of_queue(now_.name).c_str(), R_OK | W_OK, AT_EACCESS) != 0)
             add(false, "permissions", "This user may look at it, but not take part in it.",
-                fmt::format("Use a user of its group, or the user {}", printable(user_name(now_.file->st_uid))));
+                fmt::format("Use a user of its group, or the user {}", printable(user_name(now_.file->owner))));
     }
 
     void check_hold_ups() {

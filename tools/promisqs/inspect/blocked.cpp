@@ -20,9 +20,9 @@ bool lasts(const std::optional<promisqs::stall>& one) { return one && one->at_le
 
 // Looks a participant up in /proc. That takes a while, so only those are looked up that hold others up.
 std::string named(const std::string& queue, const promisqs::participant_look& who) {
-    const auto file = stat_of(queue);
+    const auto file = file_status_of(queue);
     process_lookup lookup;
-    const auto views = view_participants({who}, file ? file->st_ino : 0, lookup);
+    const auto views = view_participants({who}, file ? file->inode : 0, lookup);
     return (who.who.alive ? "" : "dead ") + described(views.front());
 }
 

@@ -129,9 +129,9 @@ json element_json(const promisqs::queue_facts& facts) {
 json json_of(const queue_look& seen) {
     json all{{"name", seen.name}, {"state", to_string(seen.finding.state)}, {"what", seen.finding.what}};
     if (seen.file) {
-        all["file"] = {{"bytes", seen.file->st_size},
-                       {"owner", user_name(seen.file->st_uid)},
-                       {"permissions", fmt::format("{:04o}", seen.file->st_mode & 07777U)}};
+        all["file"] = {{"bytes", seen.file->size},
+                       {"owner", user_name(seen.file->owner)},
+                       {"permissions", fmt::format("{:04o}", seen.file->permissions)}};
     }
     if (!seen.facts || !seen.stats) return all;
     all["created"] = seconds_of(seen.facts->created_at);

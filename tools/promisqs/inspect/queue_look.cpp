@@ -2,23 +2,26 @@
 
 #include "inspect/queue_look.hpp"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 
 namespace promisqs_tool {
 
-std::optional<struct ::stat> stat_of(const std::string& name) {
+std::optional<file_status> file_status_of(const std::string& name) {
     struct ::stat found {};
     if (::lstat(("/dev/shm/" + name).c_str(), &found) != 0) return std::nullopt;
-    return found;
+    return file_status{found.st_ino, static_cast<std::uint64_t>(found.st_size), found.st_uid, found.st_mode & 07777U,
+                       found.st_ctime};
 }
 
 queue_look look_at(promisqs::inspector& from, process_lookup& lookup) {
-    queue_look result{from.name(), from.look(), stat_of(from.name()), {}, {}, {}};
+    queue_look result{from.name(), from.look(), file_status_of(from.name()), {}, {}, {}};
     try {
         auto facts = from.facts();
         auto stats = from.stats();
         const auto all = from.participants();
-        const std::uint64_t inode = result.file ? result.file->st_ino : 0;
+        const std::uint64_t inode = result.file ? result.file->inode : 0;
         result.participants = view_participants(all, inode, lookup);
         result.facts = std::move(facts);
         result.stats = std::move(stats);

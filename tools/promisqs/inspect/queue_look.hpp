@@ -7,9 +7,8 @@
 #include <promisqs/inspector.hpp>
 #include <promisqs/schema.hpp>
 
-#include <sys/stat.h>
-
 #include <cstdint>
+#include <ctime>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,11 +16,20 @@
 
 namespace promisqs_tool {
 
+/// What the system says of a name in /dev/shm.
+struct file_status {
+    std::uint64_t inode;
+    std::uint64_t size;  ///< bytes
+    std::uint32_t owner;
+    std::uint32_t permissions;  ///< as in `chmod`
+    std::time_t changed;        ///< when the system last changed what it knows of it
+};
+
 /// All that one look at an object has found. What the object is not, or does not have, is not there.
 struct queue_look {
     std::string name;
     promisqs::queue_finding finding;
-    std::optional<struct ::stat> file;  ///< what has the name now
+    std::optional<file_status> file;  ///< what has the name now
     std::optional<promisqs::queue_facts> facts;
     std::optional<promisqs::queue_stats> stats;
     std::vector<participant_view> participants;
@@ -30,8 +38,8 @@ struct queue_look {
 /// \throws promisqs::queue_error  there is none, or it may not be read
 [[nodiscard]] queue_look look_at(promisqs::inspector& from, process_lookup& lookup);
 
-/// What `stat` says of a name in /dev/shm.
-[[nodiscard]] std::optional<struct ::stat> stat_of(const std::string& name);
+/// Nothing: there is none.
+[[nodiscard]] std::optional<file_status> file_status_of(const std::string& name);
 
 /// "in use", "other layout".
 [[nodiscard]] std::string words_of(promisqs::queue_state state);
