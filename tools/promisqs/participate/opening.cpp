@@ -11,6 +11,7 @@
 
 #include <promisqs/detail/layout.hpp>
 #include <promisqs/detail/os/file.hpp>
+#include <promisqs/error.hpp>
 #include <promisqs/inspector.hpp>
 
 #include <fcntl.h>
