@@ -181,4 +181,11 @@ void warn_if_opaque(std::string_view queue, const plan_found& found) {
         printable(queue), printable(found.problem));
 }
 
+plan_found plan_of(const promisqs::inspector& queue) {
+    const promisqs::queue_facts facts = queue.facts();
+    plan_found found = plan_for(facts.schema, facts.element_size);
+    warn_if_opaque(queue.name(), found);
+    return found;
+}
+
 }  // namespace promisqs_tool

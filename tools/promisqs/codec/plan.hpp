@@ -3,6 +3,7 @@
 
 // How the messages of a queue are read and written: made once from the queue's schema, used for every message.
 
+#include <promisqs/inspector.hpp>
 #include <promisqs/schema.hpp>
 
 #include <cstddef>
@@ -103,5 +104,8 @@ struct plan_found {
 
 /// Says on standard error that messages are shown as bytes, and why, if that is so.
 void warn_if_opaque(std::string_view queue, const plan_found& found);
+
+/// The plan for the messages of a queue that is looked at; with that warning.
+[[nodiscard]] plan_found plan_of(const promisqs::inspector& queue);
 
 }  // namespace promisqs_tool

@@ -46,7 +46,7 @@ std::string state_of(const promisqs::waiting_message& one) {
 class peeking {
 public:
     peeking(const promisqs::inspector& queue, const peek_options& wanted)
-        : queue_(queue), wanted_(wanted), printer_(wanted.format, plan(), true) {}
+        : queue_(queue), wanted_(wanted), printer_(wanted.format, plan_of(queue_), true) {}
 
     exit_code run() {
         for (const promisqs::waiting_message& one : queue_.returned(wanted_.count)) {
@@ -68,13 +68,6 @@ public:
     }
 
 private:
-    [[nodiscard]] plan_found plan() const {
-        const promisqs::queue_facts facts = queue_.facts();
-        plan_found found = plan_for(facts.schema, facts.element_size);
-        warn_if_opaque(wanted_.name, found);
-        return found;
-    }
-
     void show(const promisqs::waiting_message& one) {
         if (one.bytes.empty()) ++without_bytes_;
         printer_.print(one.number, state_of(one), one.bytes);

@@ -36,7 +36,7 @@ public:
         : wanted_(wanted),
           queue_(wanted.name),
           tap_(queue_.open_tap(wanted.from)),
-          printer_(wanted.format, plan(), false) {}
+          printer_(wanted.format, plan_of(queue_), false) {}
 
     exit_code run() {
         while (shown_ < wanted_.count && !is_interrupted()) {
@@ -54,13 +54,6 @@ public:
     }
 
 private:
-    [[nodiscard]] plan_found plan() const {
-        const promisqs::queue_facts facts = queue_.facts();
-        plan_found found = plan_for(facts.schema, facts.element_size);
-        warn_if_opaque(wanted_.name, found);
-        return found;
-    }
-
     // False: it was the last.
     bool take(const promisqs::tapped& one) {
         switch (one.event) {
