@@ -13,6 +13,9 @@
 #include <promisqs/detail/os/futex.hpp>
 #include <promisqs/queue.hpp>
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+#endif
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,20 +49,23 @@ using queue = promisqs_test::number_queue;
 
 namespace {
 
+#if defined(__SANITIZE_ADDRESS__)
+constexpr int at_the_end_of_memory = 1;  // the sanitizer ends the process; nothing is thrown
+#else
+constexpr int at_the_end_of_memory = -SIGABRT;
+#endif
+
 // Runs out of memory, as far as a process may be made to do so without harm to others.
 [[noreturn]] void run_out_of_memory() noexcept {
+#if defined(__SANITIZE_ADDRESS__)
+    ::__sanitizer_set_death_callback([] { ::_exit(at_the_end_of_memory); });
+#endif
     const ::rlimit none{0, 0};
     ::setrlimit(RLIMIT_AS, &none);
     for (std::vector<std::unique_ptr<std::array<char, 1 << 16>>> all;;) {
         all.push_back(std::make_unique<std::array<char, 1 << 16>>());  // throws, and nobody catches it
     }
 }
-
-#if defined(__SANITIZE_ADDRESS__)
-constexpr int at_the_end_of_memory = 1;  // the sanitizer reports it and exits; nothing is thrown
-#else
-constexpr int at_the_end_of_memory = -SIGABRT;
-#endif
 
 void divide_by_zero() {
     volatile int zero = 0;
