@@ -35,7 +35,8 @@ struct participants {
     std::deque<participant> entries;
     std::vector<std::uint64_t> processes;  // what they say of them
     std::set<std::uint32_t> dead;
-    mutable std::vector<int> tests;  // of their locks
+    std::set<std::uint32_t> holders;  // of messages, for no thread
+    mutable std::vector<int> tests;   // of their locks
 
     [[nodiscard]] std::uint32_t count() const { return static_cast<std::uint32_t>(entries.size()); }
     participant& operator[](std::uint32_t i) const { return const_cast<participant&>(entries.at(i)); }
@@ -45,6 +46,12 @@ struct participants {
             if (&entries[i] == &entry) return processes[i];
         }
         return 0;
+    }
+    [[nodiscard]] bool is_of_a_thread(const participant& entry) const {
+        for (std::uint32_t i = 0; i < count(); ++i) {
+            if (&entries[i] == &entry) return !holders.contains(i);
+        }
+        return true;
     }
     [[nodiscard]] bool try_lock(std::uint32_t i) const {
         ++tests.at(i);

@@ -17,7 +17,9 @@
 /// while (const auto message = q.pop_wait()) { … }   // waits for messages, until the queue is closed and drained
 /// \endcode
 
+#include <promisqs/claimed_messages.hpp>
 #include <promisqs/detail/queue/deadline.hpp>
+#include <promisqs/detail/queue/held_batch.hpp>
 #include <promisqs/detail/queue/queue_impl.hpp>
 #include <promisqs/element.hpp>
 #include <promisqs/error.hpp>
@@ -82,6 +84,7 @@ class basic_queue {
 
 public:
     using size_type = std::uint64_t;
+    using claimed_messages = promisqs::claimed_messages<Elements>;
 
     /// Puts a message at the end.
     ///
@@ -373,6 +376,41 @@ public:
         return pop_with_until(std::forward<Use>(use), detail::to_deadline(deadline), stop);
     }
 
+    /// Claims messages, and holds them until they are released, one by one: for a consumer that is done with a message
+    /// only later, and goes on with others in the meantime. It claims one that came back, if there is one, and
+    /// otherwise as many as wait in a row.
+    ///
+    /// \param most      how many messages at most, from 0
+    /// \return          the messages; none: the queue was empty, or is closed and drained. (Messages that are held do
+    ///                  not wait, and keep a closed queue from being drained)
+    /// \throws queue_error  as `pop`; `too_many_participants`, as what is returned takes part on its own
+    /// \throws std::bad_alloc
+    /// \par Blocks
+    ///   as `pop`
+    /// \par If killed
+    ///   each of them that is not released is delivered to another consumer
+    [[nodiscard]] claimed_messages claim_some(size_type most) {
+        return claim_by(most, [&](const detail::claim_to_hold& op) { return impl_.until_settled(op); });
+    }
+    /// As `claim_some`, waiting for a message.
+    ///
+    /// \return          none: the queue is closed and drained, the time is over, or the wait was stopped
+    [[nodiscard]] claimed_messages claim_some_wait(size_type most, const stop_token& stop = {}) {
+        return claim_some_until(most, detail::never, stop);
+    }
+    /// \param timeout   steady-clock time; zero, or less, looks once
+    template <class Rep, class Period>
+    [[nodiscard]] claimed_messages claim_some_wait_for(size_type most, std::chrono::duration<Rep, Period> timeout,
+                                                       const stop_token& stop = {}) {
+        return claim_some_until(most, detail::to_deadline(timeout), stop);
+    }
+    template <class Duration>
+    [[nodiscard]] claimed_messages claim_some_wait_until(
+        size_type most, std::chrono::time_point<std::chrono::steady_clock, Duration> deadline,
+        const stop_token& stop = {}) {
+        return claim_some_until(most, detail::to_deadline(deadline), stop);
+    }
+
     /// Closes the queue for all users, for good: no more messages can be pushed. Messages that wait can still be
     /// popped.
     ///
@@ -536,6 +574,19 @@ private:
         const detail::pop_many op{targets, done};
         if (targets.count() != 0 && !impl_.quick(op)) static_cast<void>(impl_.until(op, deadline, stop));
         return done;
+    }
+    template <class Drive>
+    claimed_messages claim_by(size_type most, Drive drive) {
+        if (most == 0) return {impl_.elements(), detail::held_batch()};
+        detail::held_batch batch(impl_);
+        const detail::claim_to_hold op{batch, most};
+        if (!impl_.quick(op) && !drive(op)) return {impl_.elements(), detail::held_batch()};
+        batch.hold();
+        return {impl_.elements(), std::move(batch)};
+    }
+    claimed_messages claim_some_until(size_type most, std::uint64_t deadline, const stop_token& stop) {
+        return claim_by(most,
+                        [&](const detail::claim_to_hold& op) { return impl_.until(op, deadline, stop) == status::ok; });
     }
     void refuse_if_too_large(std::uint64_t messages) const {
         if (messages > capacity()) impl_.raise_batch_too_large(messages);

@@ -20,10 +20,11 @@ struct recovery_report {
     bool in_progress_elsewhere = false;  ///< another thread or process is recovering, so this call did nothing
 };
 
-/// A participant: a thread that uses a queue through a handle.
+/// A participant: a thread that uses a queue through a handle; or a process, for messages that it holds
+/// (`claimed_messages`).
 struct participant_stats {
     std::uint32_t process;                        ///< its pid, in its own namespace
-    std::uint32_t thread;                         ///< its tid, in its own namespace
+    std::uint32_t thread;                         ///< its tid, in its own namespace; 0: it is no thread
     std::chrono::system_clock::time_point since;  ///< when it first pushed or popped
     bool alive;                                   ///< false: the next recovery removes it
     std::optional<std::uint64_t> pushing;         ///< the number of the message that it may be in the middle of pushing
@@ -38,7 +39,7 @@ struct stall {
 };
 
 /// A look at a queue, taken while others work: each figure is right for an instant, not all for the same one. A
-/// recovery that is killed may fail to count `tombstones`, `redelivered` and `dropped`.
+/// recovery that is killed may fail to count `redelivered` and `dropped`, and may count a tombstone twice.
 struct queue_stats {
     std::uint64_t size;
     std::uint64_t capacity;
@@ -47,7 +48,9 @@ struct queue_stats {
     /// Messages ever popped, without those dropped. A pop in progress counts. So does a message whose consumer died,
     /// until a recovery has found it.
     std::uint64_t popped;
-    std::uint64_t tombstones;   ///< places given up, because their producer died or threw
+    /// Places given up, because their producer died or threw. Counted before it is done: if this has not changed, no
+    /// push was given up.
+    std::uint64_t tombstones;
     std::uint64_t redelivered;  ///< messages given back, because their consumer died holding them
     std::uint64_t dropped;      ///< poison messages
     bool closed;

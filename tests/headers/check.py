@@ -18,8 +18,8 @@ LONGER = {
     "queue.hpp": "it is the reference documentation",
 }
 
-PUBLIC = {"queue", "untyped_queue", "wait_any", "ready_event", "inspector", "inspection", "options", "status", "error",
-          "stats", "element", "schema", "version"}
+PUBLIC = {"queue", "claimed_messages", "untyped_queue", "wait_any", "ready_event", "inspector", "inspection", "options",
+          "status", "error", "stats", "element", "schema", "version"}
 
 # Public headers that are nothing but types, which every folder may use.
 PLAIN = {"options", "status", "error", "stats", "inspection", "element"}

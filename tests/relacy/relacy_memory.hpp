@@ -100,6 +100,7 @@ public:
     [[nodiscard]] static std::uint32_t count() { return Count; }
     [[nodiscard]] std::uint32_t used() const { return count(); }
     [[nodiscard]] static std::uint64_t process_of(const participant& /*entry*/) { return 0; }
+    [[nodiscard]] static bool is_of_a_thread(const participant& /*entry*/) { return true; }
     participant& operator[](std::uint32_t i) const { return entries_[i]; }
     static void give_up_roles(std::uint32_t /*i*/) {}
 
@@ -197,6 +198,12 @@ public:
     [[nodiscard]] word& head() const { return shared_->head; }
     [[nodiscard]] word& irregular_count() const { return shared_->irregular_count; }
     [[nodiscard]] word& irregular_cleared_at() const { return shared_->irregular_cleared_at; }
+    /// A tally: nothing depends on it, so that it is no step.
+    struct unwatched_tally {
+        void fetch_add(std::uint64_t more, std::memory_order /*order*/) { value += more; }
+        std::uint64_t value = 0;
+    };
+    [[nodiscard]] unwatched_tally& tombstones() const { return tombstones_; }
     [[nodiscard]] word& stamp(std::uint64_t index) const { return slot(index).stamp; }
     [[nodiscard]] void* payload(std::uint64_t index) const { return Element::bytes(slot(index).element); }
     /// As where the kernel has no heavy barriers.
@@ -210,6 +217,7 @@ private:
     }
 
     shared_words<Capacity, Element>* shared_;
+    mutable unwatched_tally tombstones_;
 };
 
 /// A ring of numbers, each of which is to come out once, and an account of them. The account is not relacy's: it

@@ -58,6 +58,7 @@ struct shared_words {
     Word head{};
     Word irregular_count{};
     Word irregular_cleared_at{};
+    Word tombstones{};
     std::vector<basic_slot<Word>> slots;
 };
 
@@ -70,6 +71,7 @@ public:
     [[nodiscard]] Word& head() const noexcept { return shared_->head; }
     [[nodiscard]] Word& irregular_count() const noexcept { return shared_->irregular_count; }
     [[nodiscard]] Word& irregular_cleared_at() const noexcept { return shared_->irregular_cleared_at; }
+    [[nodiscard]] Word& tombstones() const noexcept { return shared_->tombstones; }
     [[nodiscard]] Word& stamp(std::uint64_t index) const { return shared_->slots.at(index).stamp; }
     [[nodiscard]] void* payload(std::uint64_t index) const { return &shared_->slots.at(index).element; }
     static void light_barrier() noexcept {}

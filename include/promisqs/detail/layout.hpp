@@ -153,7 +153,7 @@ inline constexpr std::size_t participants_offset = sizeof(prefix);
 struct alignas(line) participant {
     std::atomic<std::uint32_t> occupied;
     std::atomic<std::uint32_t> pid;  // for people
-    std::atomic<std::uint32_t> tid;  // for people
+    std::atomic<std::uint32_t> tid;  // 0: it is of no thread; other numbers are for people
     std::uint32_t zero_1;
     std::atomic<std::uint64_t> registered_at;  // nanoseconds since 1970, for people
     std::atomic<std::uint64_t> process;        // a number that only entries of the same process have; 0: unknown

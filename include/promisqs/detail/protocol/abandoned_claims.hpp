@@ -32,6 +32,10 @@ public:
     void finish_push(std::uint64_t ticket) {
         const std::uint64_t lap = ring_.space().lap(ticket);
         std::uint64_t stamp = make_stamp(lap, slot_state::free);
+        // First, so that a process that is killed in between has counted too many, and never too few: if the tally has
+        // not changed, there is no new tombstone. Relaxed: [R5] comes after it.
+        auto& tally = ring_.memory().tombstones();
+        tally.fetch_add(1, std::memory_order_relaxed);
         // [R5] release, pairs with [C1]: what the dead producer wrote into the slot comes before the next producer's
         // bytes. Relaxed would let it come after. Failing orders nothing: the push is over.
         if (ring_.stamp_of(ticket).compare_exchange_strong(stamp, make_stamp(lap, slot_state::tombstone),
@@ -39,20 +43,26 @@ public:
             ring_.count_irregularity();
             ++report_.tombstones;
             changed_ = true;
+        } else {
+            tally.fetch_add(~std::uint64_t{0}, std::memory_order_relaxed);  // takes it back
         }
     }
 
     /// Finishes a pop. False: it is to be finished later.
     ///
-    /// \param state  what the slot's stamp was in the ticket's lap: full, tombstone, or retaken
-    [[nodiscard]] bool finish_pop(std::uint64_t ticket, const delivery_state& state) {
+    /// \param state   what the slot's stamp was in the ticket's lap: full, tombstone, or retaken
+    /// \param blamed  whether the message may have been the cause of the death
+    [[nodiscard]] bool finish_pop(std::uint64_t ticket, const delivery_state& state, bool blamed) {
         const std::uint64_t stamp = ring_.space().lap(ticket) + state.value();
         if (state.value() == static_cast<std::uint64_t>(slot_state::tombstone)) {
             free_tombstone(ticket, stamp);
+        } else if (!blamed) {
+            // As when it is requeued. Where the state can't grow, we hold the recovery lock.
+            make_orphan(ticket, stamp, state.can_be_requeued() ? state.after_requeue() : state.saturated());
         } else if (max_deaths_ != 0 && state.deaths() + 1 >= max_deaths_) {
             return drop(ticket, stamp);
         } else {
-            make_orphan(ticket, stamp);
+            make_orphan(ticket, stamp, state.after_death());
         }
         return true;
     }
@@ -65,14 +75,13 @@ private:
         changed_ = true;
     }
 
-    void make_orphan(std::uint64_t ticket, std::uint64_t stamp) {
+    void make_orphan(std::uint64_t ticket, std::uint64_t stamp, const delivery_state& state) {
         const std::uint64_t lap = ring_.space().lap(ticket);
         // [R7] release, pairs with [D4] and [C7]: the dead consumer's reads of the element come before the next
         // producer's bytes, and a consumer that finds the orphan sees the element. Relaxed would let it be written over
         // before. Failing orders nothing: the pop is over.
-        if (ring_.stamp_of(ticket).compare_exchange_strong(stamp,
-                                                           lap + delivery_state(stamp - lap).after_death().value(),
-                                                           std::memory_order_release, std::memory_order_relaxed)) {
+        if (ring_.stamp_of(ticket).compare_exchange_strong(stamp, lap + state.value(), std::memory_order_release,
+                                                           std::memory_order_relaxed)) {
             ring_.count_irregularity();
             ++report_.messages_to_redeliver;
             changed_ = true;

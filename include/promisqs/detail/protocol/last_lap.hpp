@@ -26,8 +26,7 @@ public:
         return space_.distance(oldest_, ticket);
     }
     [[nodiscard]] constexpr std::uint64_t ticket_at(std::uint64_t place) const noexcept {
-        const std::uint64_t index = space_.index(oldest_) + place;
-        return index < size() ? oldest_ + place : space_.lap_after(oldest_) + index - size();
+        return space_.later(oldest_, place);
     }
 
     /// The places that an intent covers. The count is stored before the intent, and read after it: a pair that does not
@@ -39,8 +38,8 @@ public:
         // compare-and-swap on its stamp fails. Relaxed would rob it.
         const std::uint64_t first = intent.load(std::memory_order_acquire);
         if (first == layout::no_ticket || !space_.valid(first)) return {};
-        // [R9] acquire, pairs with [B1], [B2], [B3], [B4], [B6] and [B9]: as [R4], for a participant that goes on from
-        // several tickets to one. It stores the count before the intent. Relaxed would rob it.
+        // [R9] acquire, pairs with [B1], [B2], [B3], [B4], [B6], [B9] and [B10]: as [R4], for a participant that goes
+        // on from several tickets to one. It stores the count before the intent. Relaxed would rob it.
         const std::uint64_t tickets = count.load(std::memory_order_acquire);
         if (ticket_space::before(first, oldest_)) {
             const std::uint64_t gone = layout::lesser(tickets, space_.distance(first, oldest_));

@@ -9,15 +9,16 @@
 
 namespace promisqs::detail {
 
-/// What the table says about a participant: for people, but for `process`.
+/// What the table says about a participant: for people, but for `process`, and for a `tid` of 0.
 struct participant_identity {
     std::uint32_t pid;
-    std::uint32_t tid;
+    std::uint32_t tid;            // 0: it is no thread, but holds messages for its process
     std::uint64_t registered_at;  // nanoseconds since 1970
     std::uint64_t process;        // a number that no other process has; 0: unknown
 };
 
-/// The shared table of a queue's participants: one entry for each thread and handle.
+/// The shared table of a queue's participants: one entry for each thread and handle, and one for each row of messages
+/// that a process holds (held_batch.hpp).
 ///
 /// An entry's owner is alive exactly as long as its process holds the entry's lock byte. The kernel drops that lock
 /// when the process is gone, whatever ended it. `Locks` is what the system offers: `bool try_lock(std::uint32_t i)` and
@@ -41,6 +42,12 @@ public:
     /// A number of the process of an entry's owner, which its other entries have, too. 0: unknown.
     [[nodiscard]] static std::uint64_t process_of(const layout::participant& entry) noexcept {
         return entry.process.load(std::memory_order_relaxed);  // nothing that matters depends on it: see liveness.hpp
+    }
+
+    /// False: the entry's owner holds messages for its process. It does not work at them, so that its death is none of
+    /// their doing.
+    [[nodiscard]] static bool is_of_a_thread(const layout::participant& entry) noexcept {
+        return entry.tid.load(std::memory_order_relaxed) != 0;  // written before the owner's first claim: [R2], [R3]
     }
 
     /// Whether entry i looks free at the moment. False, too, if there is no such entry.

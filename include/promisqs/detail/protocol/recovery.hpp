@@ -41,7 +41,8 @@ namespace promisqs::detail {
 /// One recovery, or a piece of one. The caller holds the recovery lock.
 ///
 /// `Table` is the participants: `count()`; `used()`, how many of them have ever been taken; `operator[]`;
-/// `process_of(entry)`, a number of its process or 0; and `give_up_roles(i)`, for an entry i whose owner is dead.
+/// `process_of(entry)`, a number of its process or 0; `is_of_a_thread(entry)`, false if its owner only holds messages;
+/// and `give_up_roles(i)`, for an entry i whose owner is dead.
 /// `Locks` is what the system offers: `bool try_lock(std::uint32_t i)`, true if no living participant owns entry i, and
 /// `void unlock(std::uint32_t i)`. They exclude the caller's own process, too.
 /// `Letters` takes messages that are dropped: see abandoned_claims.hpp.
@@ -181,14 +182,15 @@ private:
     }
 
     void recover_window() {
-        for (slot_set* one :
-             {&notes_.announced, &notes_.pushes, &notes_.pops, &notes_.owned_pushes, &notes_.owned_pops}) {
+        for (slot_set* one : {&notes_.announced, &notes_.pushes, &notes_.pops, &notes_.owned_pushes, &notes_.owned_pops,
+                              &notes_.blameless}) {
             one->clear();
         }
         for (const std::uint64_t place : stuck_) notes_.announced.add(in_window({place, place + 1}));
         for_each_dead([&](std::uint32_t i) {
             notes_.announced.add(in_window(covered_pushes(i)));
             notes_.announced.add(in_window(covered_pops(i)));
+            if (!table_.is_of_a_thread(table_[i])) notes_.blameless.add(in_window(covered_pops(i)));
         });
         if (!read_stamps()) return;
         look_at_intents();
@@ -196,7 +198,8 @@ private:
             [&](std::uint64_t place) { claims_.finish_push(lap_.ticket_at(window_.begin + place)); });
         notes_.pops.for_each([&](std::uint64_t place) {
             const std::uint64_t ticket = lap_.ticket_at(window_.begin + place);
-            if (!claims_.finish_pop(ticket, delivery_state(notes_.states[place]))) notes_.owned_pops.add(place);
+            const bool blamed = !notes_.blameless.has_any({place, place + 1});
+            if (!claims_.finish_pop(ticket, delivery_state(notes_.states[place]), blamed)) notes_.owned_pops.add(place);
         });
         for_each_dead([&](std::uint32_t i) {
             const bool owned = notes_.owned_pushes.has_any(in_window(covered_pushes(i))) ||

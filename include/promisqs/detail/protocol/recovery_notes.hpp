@@ -48,7 +48,7 @@ enum class verdict : std::uint8_t {
 /// first one.
 struct recovery_notes {
     /// The number of words that `recovery_notes` needs for a window of so many slots.
-    static constexpr std::size_t words_for(std::uint64_t window) noexcept { return 5 * slot_set::words_for(window); }
+    static constexpr std::size_t words_for(std::uint64_t window) noexcept { return 6 * slot_set::words_for(window); }
 
     /// \param participants  one for each
     /// \param slots         one for each slot of a window
@@ -59,7 +59,7 @@ struct recovery_notes {
         std::fill(verdicts.begin(), verdicts.end(), verdict::unknown);
         const std::size_t each = slot_set::words_for(states.size());
         std::size_t next = 0;
-        for (slot_set* one : {&announced, &pushes, &pops, &owned_pushes, &owned_pops}) {
+        for (slot_set* one : {&announced, &pushes, &pops, &owned_pushes, &owned_pops, &blameless}) {
             *one = slot_set(words.subspan(next, each));
             next += each;
         }
@@ -73,6 +73,7 @@ struct recovery_notes {
     slot_set pops;                   // claimed and not released
     slot_set owned_pushes;           // of these, those that a living participant may own
     slot_set owned_pops;
+    slot_set blameless;  // of `pops`: the dead only held the message
 
     // Where the next piece goes on.
     std::uint32_t next_claimant = 0;

@@ -72,6 +72,14 @@ public:
         return this->unless_in_flight(result);
     }
 
+    /// Claims the oldest message that came back, wherever the head is.
+    ///
+    /// \param in_vain  a count of irregularities up to which there is none; changed where it is not found
+    template <class Participant>
+    [[nodiscard]] bool claim_returned(Participant& self, claim& made, std::uint64_t& in_vain) const noexcept {
+        return !in_order() && claim_orphan(self, made, &in_vain);
+    }
+
     /// Frees a tombstone at the head.
     ///
     /// \return  false: there is none
@@ -105,6 +113,25 @@ public:
     template <class Participant>
     void requeue_locked(Participant& self, const claim& made) const noexcept {
         make_orphan(self, made, delivery_state(made.stamp - space_.lap(made.stamp)).saturated());
+    }
+
+    /// Leaves all messages of a batch that are not released yet to other consumers.
+    template <class Participant>
+    void requeue_rest(Participant& self, const batch& made) const noexcept {
+        // The last one first, so that what is left is still in a row.
+        for (std::uint64_t i = made.size; i-- > 0;) {
+            const std::uint64_t ticket = space_.later(made.first, i);
+            // Relaxed: only we change the stamp of what we hold.
+            const std::uint64_t stamp = stamp_of(ticket).load(std::memory_order_relaxed);
+            if (!space_.is_stamp(stamp, ticket, slot_state::full)) continue;
+            mark_orphan({ticket, stamp}, delivery_state(stamp - space_.lap(ticket)).after_requeue());
+            if (i == 0) break;
+            // [B10] release, pairs with [R9]: as [C11], the ticket can be claimed again. Relaxed would let a recovery
+            // see the count before the orphan, and find nobody who owns the message.
+            self.pop_count.store(i, std::memory_order_release);
+        }
+        clear_pop_intent(self);
+        this->finish_pops(self);
     }
 
     /// Counts a tombstone or an orphan, after it has been made.
@@ -185,10 +212,11 @@ private:
     // Claims the oldest orphan, or one behind the message that the participant had last. False: there is none, or
     // others were faster. So whoever takes one orphan after the other goes through the slots once, not once for each.
     template <class Participant>
-    [[nodiscard]] bool claim_orphan(Participant& self, claim& made) const noexcept {
+    [[nodiscard]] bool claim_orphan(Participant& self, claim& made, std::uint64_t* in_vain = nullptr) const noexcept {
         // [D3] acquire, pairs with [D1]: as [D2]. Relaxed would let slots be read that are older than what was counted,
         // and an orphan among them be noted as gone.
         const std::uint64_t counted = memory_.irregular_count().load(std::memory_order_acquire);
+        if (in_vain != nullptr && counted == *in_vain) return false;
         const std::uint64_t last = self.pop_intent.load(std::memory_order_relaxed);  // our own
         bool all_gone = true;
         bool done = false;
@@ -202,6 +230,7 @@ private:
         });
         // Relaxed: it says nothing of what became of the slots later. What did so was counted again.
         if (all_gone) memory_.irregular_cleared_at().store(counted, std::memory_order_relaxed);
+        if (!done && in_vain != nullptr) *in_vain = counted;
         return done;
     }
 
@@ -227,11 +256,18 @@ private:
 
     template <class Participant>
     void make_orphan(Participant& self, const claim& made, delivery_state state) const noexcept {
+        mark_orphan(made, state);
+        clear_pop_intent(self);
+    }
+    void mark_orphan(const claim& made, delivery_state state) const noexcept {
         // [C9] release, pairs with [D4] and [C7]: our reads of the element are over before another consumer frees the
         // slot, and a consumer that finds the orphan sees the element, as we did. Relaxed would let the next producer
         // write over what we still read.
         stamp_of(made.ticket).store(space_.lap(made.ticket) + state.value(), std::memory_order_release);
         count_irregularity();
+    }
+    template <class Participant>
+    void clear_pop_intent(Participant& self) const noexcept {
         // The ticket can be claimed again: while it stands here, we would be taken for its owner, and if that one died,
         // nobody could be sure of it. Last, so that a recovery that finds us dead before makes up for the count.
         // [C11] release, as [C5].

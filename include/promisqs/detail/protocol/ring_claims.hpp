@@ -143,10 +143,36 @@ public:
             use(static_cast<const void*>(here.payload(one)), i);
             here.release(one);
         }
+        finish_pops(self);
+        return made.size;
+    }
+
+    /// Claims as many messages as are ready in a row, up to `most`, to be released one by one.
+    ///
+    /// \return  whether it claimed any; only then `made` is the claim
+    template <class Participant>
+    bool claim_pops(Participant& self, std::uint64_t most, batch& made) const {
+        made = ready_from<slot_state::full>(memory_.head().load(std::memory_order_relaxed), most);
+        if (made.size == 0) return false;
+        // [B4] release, pairs with [R9]: as [B3], for what was popped before. Relaxed would let a recovery deliver the
+        // messages that we popped before once more.
+        self.pop_count.store(made.size, std::memory_order_release);
+        // [B7] release, as [C4].
+        self.pop_intent.store(made.first, std::memory_order_release);
+        if (advance_head(memory_, made.first, made.after)) return true;
+        // [B8] release, as [C5].
+        self.pop_intent.store(layout::no_ticket, std::memory_order_release);
+        // [B9] release, as [B4].
+        self.pop_count.store(1, std::memory_order_release);
+        return false;
+    }
+
+    /// Says that all messages of a batch are released.
+    template <class Participant>
+    void finish_pops(Participant& self) const noexcept {
         // [B2] release, pairs with [R9]: as [B1], all messages of the batch are released. Relaxed would let a recovery
         // deliver them again.
         self.pop_count.store(1, std::memory_order_release);
-        return made.size;
     }
 
     [[nodiscard]] const single_roles& roles() const noexcept { return roles_; }
@@ -263,23 +289,6 @@ private:
         if (announce_and_advance_tail(memory_, self, made.first, made.after)) return true;
         // [B6] release, as [B3].
         self.push_count.store(1, std::memory_order_release);
-        return false;
-    }
-
-    template <class Participant>
-    bool claim_pops(Participant& self, std::uint64_t most, batch& made) const {
-        made = ready_from<slot_state::full>(memory_.head().load(std::memory_order_relaxed), most);
-        if (made.size == 0) return false;
-        // [B4] release, pairs with [R9]: as [B3], for what was popped before. Relaxed would let a recovery deliver the
-        // messages that we popped before once more.
-        self.pop_count.store(made.size, std::memory_order_release);
-        // [B7] release, as [C4].
-        self.pop_intent.store(made.first, std::memory_order_release);
-        if (advance_head(memory_, made.first, made.after)) return true;
-        // [B8] release, as [C5].
-        self.pop_intent.store(layout::no_ticket, std::memory_order_release);
-        // [B9] release, as [B4].
-        self.pop_count.store(1, std::memory_order_release);
         return false;
     }
 };

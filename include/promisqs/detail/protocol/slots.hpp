@@ -54,6 +54,8 @@ public:
     [[nodiscard]] std::atomic<std::uint64_t>& irregular_cleared_at() const noexcept {
         return counters_->irregular_cleared_at;
     }
+    /// A tally.
+    [[nodiscard]] std::atomic<std::uint64_t>& tombstones() const noexcept { return counters_->tombstones; }
     [[nodiscard]] std::atomic<std::uint64_t>& stamp(std::uint64_t index) const noexcept {
         std::byte* const place = first_ + index * Stride::stride + Stride::stamp_offset;
         return *static_cast<std::atomic<std::uint64_t>*>(static_cast<void*>(place));

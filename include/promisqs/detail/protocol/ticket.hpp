@@ -48,6 +48,11 @@ public:
             return lap_after(ticket);  // cheaper than a conditional move
         return ticket + 1;
     }
+    /// The ticket so many after a valid one, at most a lap.
+    [[nodiscard]] constexpr std::uint64_t later(std::uint64_t ticket, std::uint64_t tickets) const noexcept {
+        const std::uint64_t place = index(ticket) + tickets;
+        return place < capacity_ ? ticket + tickets : lap_after(ticket) + place - capacity_;
+    }
     /// The ticket before a valid one.
     [[nodiscard]] constexpr std::uint64_t previous(std::uint64_t ticket) const noexcept {
         return index(ticket) != 0 ? ticket - 1 : previous_lap(ticket) + capacity_ - 1;

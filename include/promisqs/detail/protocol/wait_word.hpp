@@ -76,6 +76,13 @@ public:
         // Acquire would let it come before, and miss a sleeper that misses the change.
         return (word_.load(std::memory_order_seq_cst) & (layout::asleep | layout::closing)) != 0;
     }
+    /// The same, where the change that sleepers wait for is an ordinary store: a message that was held is released.
+    [[nodiscard]] bool needs_attention_after_store() noexcept {
+        // [W10] seq_cst, pairs with [W2] and [W9]: this changes the word, if only to the same value. So it comes
+        // before an announcement, which then shows our store; or after it, and sees the marks. Relaxed would let it
+        // come before our store, and miss a sleeper that misses that one.
+        return (word_.fetch_add(0, std::memory_order_seq_cst) & (layout::asleep | layout::closing)) != 0;
+    }
     [[nodiscard]] bool has(std::uint32_t flag) const noexcept {
         // [W3] seq_cst, pairs with [W4]: a flag comes before the looks and barriers that follow its setting. Acquire
         // would let it be missed after them.
@@ -93,13 +100,14 @@ public:
     /// \return         the value on which to sleep
     [[nodiscard]] std::uint32_t announce(bool watches) noexcept {
         const std::uint32_t marks = layout::asleep | (watches ? layout::watching : 0);
-        // [W9] seq_cst, as [W2]: the marks of another participant serve this one, too.
+        // [W9] seq_cst, pairs with [W10]: as [W2]. The marks of another participant serve this one, too. Acquire would
+        // let the next look come before.
         std::uint32_t value = word_.load(std::memory_order_seq_cst);
         while ((value & marks) != marks) {
             const std::uint32_t announced = (value | marks) + layout::epoch;
-            // [W2] seq_cst, pairs with [W1] and [W5]: the sleeper's next look, [P0], [P6], [P9], [C10] or [D2], comes
-            // after it. Acq_rel would let that look come before, and miss a change whose maker misses this. Failing, as
-            // [W9].
+            // [W2] seq_cst, pairs with [W1], [W5] and [W10]: the sleeper's next look, [P0], [P6], [P9], [C10] or
+            // [D2], comes after it. Acq_rel would let that look come before, and miss a change whose maker misses this.
+            // Failing, as [W9].
             if (word_.compare_exchange_weak(value, announced, std::memory_order_seq_cst)) return announced;
         }
         return value;

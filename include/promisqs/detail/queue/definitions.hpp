@@ -11,9 +11,11 @@
 #include <promisqs/detail/protocol/ring.hpp>
 #include <promisqs/detail/queue/definition.hpp>
 #include <promisqs/detail/queue/drivers.hpp>
+#include <promisqs/detail/queue/held_batch.hpp>
 #include <promisqs/detail/queue/queue_base.hpp>
 #include <promisqs/detail/queue/session.hpp>
 #include <promisqs/detail/queue/stats_collector.hpp>
+#include <promisqs/detail/queue/thread_cache.hpp>
 #include <promisqs/detail/raise.hpp>
 #include <promisqs/error.hpp>
 
@@ -83,7 +85,9 @@ PROMISQS_DEFINITION const options& queue_base::actual_options() const noexcept {
     return session_->object().is_named();
 }
 PROMISQS_DEFINITION std::uint64_t queue_base::size() const noexcept { return session_->ring().size(); }
-PROMISQS_DEFINITION bool queue_base::full() const noexcept { return session_->ring().full(); }
+PROMISQS_DEFINITION bool queue_base::full() const noexcept {
+    return session_->ring().full() || session_->is_full_of_held(1);
+}
 PROMISQS_DEFINITION std::uint64_t queue_base::element_size() const noexcept { return session_->header().element_size; }
 PROMISQS_DEFINITION std::uint64_t queue_base::element_alignment() const noexcept {
     return session_->header().element_alignment;
@@ -133,17 +137,102 @@ PROMISQS_DEFINITION void queue_base::attend_to_producers(std::uint64_t messages)
 }
 
 PROMISQS_DEFINITION void queue_base::give_up(const claim& made) const noexcept {
+    counters_->tombstones.fetch_add(1, std::memory_order_relaxed);  // first, as a recovery does
     session_->ring().give_up(made);
-    counters_->tombstones.fetch_add(1, std::memory_order_relaxed);
     wake_consumers(session_->ring().memory());  // one that wakes finds what others have pushed behind it
 }
 
-PROMISQS_DEFINITION void queue_base::requeue(layout::participant& self, const claim& made) const noexcept {
-    const auto& ring = session_->ring();
+inline void requeue(session& queue, layout::participant& self, const claim& made) noexcept {
+    const auto& ring = queue.ring();
     if (!ring.requeue(self, made)) {
-        while (!session_->between_recoveries([&] { ring.requeue_locked(self, made); })) os::nap();
+        while (!queue.between_recoveries([&] { ring.requeue_locked(self, made); })) os::nap();
     }
-    for (const role whose : {role::producer, role::consumer}) session_->wake(whose, 1);  // of a closed queue, too
+    for (const role whose : {role::producer, role::consumer}) queue.wake(whose, 1);  // of a closed queue, too
+}
+PROMISQS_DEFINITION void queue_base::requeue(layout::participant& self, const claim& made) const noexcept {
+    detail::requeue(*session_, self, made);
+}
+
+// Messages that are held
+
+[[gnu::__noinline__]] PROMISQS_DEFINITION held_batch::held_batch(const queue_base& source)
+    : session_(source.shared_session()), entry_(&session_->borrow_entry()), forks_(fork_count) {}
+
+PROMISQS_DEFINITION void held_batch::swap(held_batch& other) noexcept {
+    std::swap(session_, other.session_);
+    std::swap(entry_, other.entry_);
+    std::swap(made_, other.made_);
+    std::swap(single_, other.single_);
+    std::swap(state_, other.state_);
+    std::swap(left_, other.left_);
+    std::swap(forks_, other.forks_);
+}
+
+[[gnu::__noinline__]] PROMISQS_DEFINITION bool held_batch::claim(std::uint64_t most) {
+    const auto& ring = session_->ring();
+    auto& none_returned = session_->none_returned();
+    // Relaxed: another thread's count only makes this one look in vain.
+    std::uint64_t in_vain = none_returned.load(std::memory_order_relaxed);
+    if (ring.claim_returned(*entry_, single_, in_vain)) return true;
+    none_returned.store(in_vain, std::memory_order_relaxed);
+    return ring.claim_pops(*entry_, most, made_);
+}
+
+PROMISQS_DEFINITION void held_batch::hold() noexcept {
+    const auto& space = session_->ring().space();
+    state_ = static_cast<std::uint64_t>(slot_state::full);
+    if (made_.size == 0) {
+        made_ = {single_.ticket, 1, space.next(single_.ticket)};
+        state_ = single_.stamp - space.lap(single_.ticket);
+    }
+    left_ = made_.size;
+}
+
+PROMISQS_DEFINITION claim held_batch::at(std::uint64_t i) const noexcept {
+    const auto& space = session_->ring().space();
+    const std::uint64_t ticket = space.later(made_.first, i);
+    return {ticket, space.lap(ticket) + state_};
+}
+PROMISQS_DEFINITION const void* held_batch::payload(std::uint64_t i) const noexcept {
+    return session_->ring().payload(at(i));
+}
+PROMISQS_DEFINITION std::uint64_t held_batch::number(std::uint64_t i) const noexcept {
+    return session_->ring().space().distance(0, at(i).ticket);
+}
+
+PROMISQS_DEFINITION bool held_batch::is_held(std::uint64_t i) const noexcept {
+    if (!is_here() || i >= made_.size) return false;
+    const detail::claim one = at(i);
+    // Relaxed: only we change the stamp of what we hold, and no slot comes back to it.
+    return session_->ring().stamp_of(one.ticket).load(std::memory_order_relaxed) == one.stamp;
+}
+
+[[gnu::__noinline__]] PROMISQS_DEFINITION bool held_batch::release(std::uint64_t i) noexcept {
+    if (!is_held(i)) return false;
+    const auto& ring = session_->ring();
+    ring.release(at(i));
+    if (session_->wait_word_of(role::producer).needs_attention_after_store()) session_->wake(role::producer, 1);
+    if (--left_ == 0) {
+        ring.finish_pops(*entry_);
+        return_entry();
+    }
+    return true;
+}
+
+PROMISQS_DEFINITION void held_batch::return_entry() noexcept {
+    session_->return_entry(*entry_);
+    entry_ = nullptr;
+}
+
+[[gnu::__noinline__]] PROMISQS_DEFINITION void held_batch::give_back_rest() noexcept {
+    if (!is_here()) return;
+    if (left_ != 0 && made_.size == 1) {
+        requeue(*session_, *entry_, at(0));
+    } else if (left_ != 0) {
+        session_->ring().requeue_rest(*entry_, made_);
+        for (const role whose : {role::producer, role::consumer}) session_->wake(whose, left_);
+    }
+    return_entry();
 }
 
 [[gnu::__cold__]] PROMISQS_DEFINITION void queue_base::raise_batch_too_large(std::size_t messages) const {

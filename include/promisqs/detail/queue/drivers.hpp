@@ -48,15 +48,21 @@ outcome queue_base::check_closed(Attempt attempt) const {
         outcome found = attempt();
         if (found == outcome::full && roles_.producer && session_->complete_closing()) found = attempt();
         if (found == outcome::contended) wake_producers(ring.memory());  // a tombstone may have made way
+        if (found == outcome::in_progress && session_->is_full_of_held(op.least)) return outcome::full;
         return found;
     }
     claim orphan{};
-    claim& made = op.made != nullptr ? *op.made : orphan;
-    const outcome found = check_closed([&] { return ring.claim_otherwise(self, made); });
+    claim* made = &orphan;
+    layout::participant* owner = &self;
+    if (op.made != nullptr) {
+        made = op.made;
+        if (op.entry != nullptr) owner = op.entry;
+    }
+    const outcome found = check_closed([&] { return ring.claim_otherwise(*owner, *made); });
     if (found == outcome::contended) wake_producers(ring.memory());
     if (found != outcome::ok || op.made != nullptr) return found;
-    std::memcpy(op.out, ring.payload(made), static_cast<std::size_t>(session_->header().element_size));
-    ring.release(made);
+    std::memcpy(op.out, ring.payload(orphan), static_cast<std::size_t>(session_->header().element_size));
+    ring.release(orphan);
     wake_producers(ring.memory());
     if (op.done != nullptr) *op.done = 1;
     return outcome::ok;

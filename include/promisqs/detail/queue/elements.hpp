@@ -20,7 +20,7 @@ namespace promisqs::detail {
 
 /// A small message is passed by value, so that the caller's need not have an address.
 template <class T>
-using in_registers_if_small = std::conditional_t<sizeof(T) <= 2 * sizeof(void*), T, const T&>;
+using in_registers_if_small = std::conditional_t<sizeof(T) <= sizeof(void*), T, const T&>;
 
 /// Messages of a type that the program knows.
 template <class T>

@@ -44,6 +44,7 @@ struct operation {
     std::uint64_t least = 1;                               ///< of a push: how many slots it needs in a row
     claim* made = nullptr;                                 ///< of a claim for a pop
     void* out = nullptr;                                   ///< of other pops: where a message goes
+    layout::participant* entry = nullptr;                  ///< of a claim that is to be held: its own, not the thread's
     std::uint64_t* done = nullptr;                         ///< of a batch: how many messages it has moved
 };
 
@@ -139,6 +140,7 @@ public:
     /// What a pop would come to, without one.
     [[nodiscard]] outcome look() const;
     [[nodiscard]] detail::session& session() const noexcept { return *session_; }
+    [[nodiscard]] const std::shared_ptr<detail::session>& shared_session() const noexcept { return session_; }
 
 protected:
     /// Where a ring finds its words and slots.

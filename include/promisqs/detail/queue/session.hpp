@@ -8,6 +8,7 @@
 #include <promisqs/detail/os/file.hpp>
 #include <promisqs/detail/os/futex.hpp>
 #include <promisqs/detail/os/memory.hpp>
+#include <promisqs/detail/protocol/held_places.hpp>
 #include <promisqs/detail/protocol/participants.hpp>
 #include <promisqs/detail/protocol/recovery.hpp>
 #include <promisqs/detail/protocol/ring.hpp>
@@ -19,6 +20,7 @@
 #include <promisqs/detail/queue/recovery_schedule.hpp>
 #include <promisqs/detail/queue/recovery_workspace.hpp>
 #include <promisqs/detail/queue/reentrancy.hpp>
+#include <promisqs/detail/queue/refusals.hpp>
 #include <promisqs/detail/queue/stall.hpp>
 #include <promisqs/detail/queue/thread_entries.hpp>
 #include <promisqs/detail/raise.hpp>
@@ -87,6 +89,19 @@ public:
         if (ring_.roles().is_single(which)) take_role(which, table_.index_of(entry));
         return entry;
     }
+
+    /// An entry of no thread, for messages that are held.
+    ///
+    /// \throws  `queue_error` with `errc::too_many_participants` or `errc::system_failure`; `std::bad_alloc`
+    [[nodiscard, gnu::__cold__]] layout::participant& borrow_entry() {
+        refuse_in_callable(object().file().id(), name());
+        return enlist_by([&] { return entries_.borrow(); });
+    }
+    /// Takes it back.
+    void return_entry(layout::participant& entry) noexcept { entries_.take_back(entry); }
+
+    /// A count of the ring's irregularities, up to which no message was found that came back. Any thread may store it.
+    [[nodiscard]] std::atomic<std::uint64_t>& none_returned() noexcept { return none_returned_; }
 
     /// Recovers what dead participants have left. Never waits.
     ///
@@ -186,6 +201,11 @@ public:
         return os::byte_is_locked(object().file().descriptor(), layout::recovery_byte);
     }
 
+    /// Whether a push of `row` messages finds the queue full of what a process holds.
+    [[nodiscard]] bool is_full_of_held(std::uint64_t row) const noexcept {
+        return promisqs::detail::is_full_of_held(ring_, table_, row);
+    }
+
     /// Whether the owner of an occupied entry is alive.
     [[nodiscard]] bool is_alive(std::uint32_t i) const noexcept {
         return os::byte_is_locked(object().file().observer(), layout::participants_byte + i);
@@ -194,13 +214,18 @@ public:
 private:
     [[gnu::__cold__]] layout::participant& find_or_enlist() {
         refuse_in_callable(object().file().id(), name());
-        if (layout::participant* entry = entries_.find_or_enlist()) return *entry;
+        return enlist_by([&] { return entries_.find_or_enlist(); });
+    }
+    // \param attempt  returns an entry, or null while there is none
+    template <class Attempt>
+    [[gnu::__cold__]] layout::participant& enlist_by(Attempt attempt) {
+        if (layout::participant* entry = attempt()) return *entry;
         // The entries of dead participants can be used again. A recovery in another process is waited for.
         for (const deadline limit(patience);;) {
             recovery_report report;
             static_cast<void>(try_recover(nullptr, recovery_extent::strict(), report));
-            if (layout::participant* entry = entries_.find_or_enlist()) return *entry;
-            if (!report.in_progress_elsewhere || !limit.wait()) raise_too_many(report);
+            if (layout::participant* entry = attempt()) return *entry;
+            if (!report.in_progress_elsewhere || !limit.wait()) raise_too_many(name(), table_, report);
         }
     }
 
@@ -214,7 +239,7 @@ private:
             recovery_report report;
             static_cast<void>(try_recover(&table_[i], recovery_extent::strict(), report));
             if (table_.take_role(which, i)) return;
-            if (!report.in_progress_elsewhere || !limit.wait()) raise_role_taken(which);
+            if (!report.in_progress_elsewhere || !limit.wait()) raise_role_taken(name(), table_, which);
         }
     }
 
@@ -247,39 +272,10 @@ private:
         report = work.run();
         if (work.changed()) wake_all();
         auto& counters = object().counters();
-        counters.tombstones.fetch_add(report.tombstones, std::memory_order_relaxed);
         counters.redelivered.fetch_add(report.messages_to_redeliver, std::memory_order_relaxed);
         counters.dropped.fetch_add(report.messages_dropped, std::memory_order_relaxed);
         looked(begun);
         return 0;
-    }
-
-    [[noreturn, gnu::__cold__]] void raise_role_taken(role which) const {
-        const char* what = which == role::producer ? "producer" : "consumer";
-        std::string found = "another participant";
-        if (const std::uint32_t holder = table_.holder_of(which).load(std::memory_order_relaxed);
-            holder != 0 && holder <= table_.count()) {
-            const auto& entry = table_[holder - 1];
-            found = concat({"thread ", digits(entry.tid.load(std::memory_order_relaxed)), " of process ",
-                            digits(entry.pid.load(std::memory_order_relaxed))});
-        }
-        raise(errc::role_taken, name(),
-              {"expected a single ", what, ", as the queue was created with options::single_", what, ", found ", found,
-               " to be it, alive; let it end or close its handle first, or create the queue without that option"});
-    }
-
-    [[noreturn, gnu::__cold__]] void raise_too_many(const recovery_report& report) const {
-        std::string found = "all entries taken by threads that are alive";
-        if (report.postponed != 0) {
-            found = concat({found, ", but for ", digits(report.postponed),
-                            " of dead ones, at whose messages live participants are at work or stopped"});
-        }
-        if (report.in_progress_elsewhere)
-            found = "all entries taken, and another process (stopped?) recovering those of dead threads";
-        raise(
-            errc::too_many_participants, name(),
-            {"expected at most ", digits(table_.count()), " participants (threads that use the queue at once), found ",
-             found, "; end some, or create it with a larger options::participants"});
     }
 
     joined_segment joined_;
@@ -292,6 +288,7 @@ private:
     dead_letters dropped_;
     std::array<recovery_schedule, 2> schedules_;
     recovery_workspace workspace_;
+    std::atomic<std::uint64_t> none_returned_ = 0;
 };
 
 }  // namespace promisqs::detail

@@ -22,18 +22,22 @@ namespace promisqs::detail {
 
 // What comes out is for people, and nothing depends on it: so all loads but one are relaxed.
 
-/// The message that an intent is at, if its claim is open.
+/// The first message that an intent is at whose claim is open.
 ///
 /// \param counter  `tail` or `head`: a ticket from there on is not claimed
 /// \param open     `open(state)`: whether a slot in that state has an open claim
 template <class Open>
 std::optional<std::uint64_t> message_of(const untyped_ring& ring, const std::atomic<std::uint64_t>& intent,
-                                        std::uint64_t counter, Open open) {
+                                        const std::atomic<std::uint64_t>& count, std::uint64_t counter, Open open) {
     const auto& space = ring.space();
-    const std::uint64_t ticket = intent.load(std::memory_order_relaxed);
-    if (ticket == layout::no_ticket || !space.valid(ticket) || !ticket_space::before(ticket, counter)) return {};
-    const std::uint64_t stamp = ring.stamp_of(ticket).load(std::memory_order_relaxed);
-    return open(stamp - space.lap(ticket)) ? std::optional(space.distance(0, ticket)) : std::nullopt;
+    std::uint64_t ticket = intent.load(std::memory_order_relaxed);
+    if (ticket == layout::no_ticket || !space.valid(ticket)) return {};
+    const std::uint64_t tickets = layout::lesser(count.load(std::memory_order_relaxed), space.capacity());
+    for (std::uint64_t i = 0; i < tickets && ticket_space::before(ticket, counter); ++i, ticket = space.next(ticket)) {
+        const std::uint64_t stamp = ring.stamp_of(ticket).load(std::memory_order_relaxed);
+        if (open(stamp - space.lap(ticket))) return space.distance(0, ticket);
+    }
+    return {};
 }
 
 /// Tells who is alive. The locks of a process go together, so it tests one for each process, and those of participants
@@ -64,8 +68,9 @@ inline participant_stats stats_of(const session& queue, std::uint32_t i, census&
     const std::uint64_t tail = ring.space().ticket_of(ring.memory().tail().load(std::memory_order_relaxed));
     const std::uint64_t head = ring.memory().head().load(std::memory_order_relaxed);
     const std::chrono::nanoseconds since(entry.registered_at.load(std::memory_order_relaxed));
-    const auto pushing = message_of(ring, entry.push_intent, tail, [](std::uint64_t state) { return state == 0; });
-    const auto popping = message_of(ring, entry.pop_intent, head, [](std::uint64_t state) {
+    const auto pushing =
+        message_of(ring, entry.push_intent, entry.push_count, tail, [](std::uint64_t state) { return state == 0; });
+    const auto popping = message_of(ring, entry.pop_intent, entry.pop_count, head, [](std::uint64_t state) {
         return state == 1 || state == 2 || delivery_state(state).is_retaken();
     });
     return {

@@ -35,8 +35,9 @@ struct entry_locks {
     void unlock(std::uint32_t i) const noexcept { object.file().unlock(layout::participants_byte + i); }
 };
 
-/// The participant entries that this process's threads have in one queue. A thread gets its entry on its first push or
-/// pop. The entry is free again when the thread ends, or when the process closes its last handle on the queue.
+/// The participant entries that this process has in one queue: those of its threads, and those that are lent to rows of
+/// messages that it holds. A thread gets its entry on its first push or pop. The entry is free again when the thread
+/// ends, or when the process closes its last handle on the queue.
 class thread_entries {
 public:
     thread_entries(const segment& object, const participant_table& table) : object_(object), table_(table) {
@@ -75,10 +76,28 @@ public:
         const auto [place, is_new] = mine.of_queues.try_emplace(file_id());
         if (is_new) place->second.entry = find();
         if (place->second.entry == nullptr)
-            place->second.entry = enlist({mine.pid, mine.tid, os::wall_clock(), process_number()});
+            place->second.entry = enlist({mine.pid, mine.tid, os::wall_clock(), process_number()}, this_thread());
         layout::participant* entry = place->second.entry;
         if (entry == nullptr) mine.of_queues.erase(place);
         return entry;
+    }
+
+    /// An entry that is no thread's. Null: there is no free one.
+    ///
+    /// \throws  as `find_or_enlist`
+    [[nodiscard, gnu::__cold__]] layout::participant* borrow() {
+        const os::process_lock lock;
+        forget_parents_entries();
+        const auto spare = std::ranges::find(entries_, nullptr, &owned::thread);
+        if (spare == entries_.end()) return enlist({os::process_id(), 0, os::wall_clock(), process_number()}, &lent_);
+        spare->thread = &lent_;
+        return spare->entry;
+    }
+    /// Takes it back. It has no claim open. It is kept for the next that wants one.
+    void take_back(layout::participant& entry) noexcept {
+        const os::process_lock lock;
+        const auto lent = std::ranges::find(entries_, &entry, &owned::entry);
+        if (lent != entries_.end()) lent->thread = nullptr;
     }
 
     [[noreturn, gnu::__cold__]] void raise_lost() const {
@@ -91,7 +110,7 @@ public:
     }
 
 private:
-    // An entry, and whose it is: the address of what each thread has its own of.
+    // An entry, and whose it is: the address of what each thread has its own of, or of `lent_`. Null: nobody's.
     struct owned {
         const void* thread;
         layout::participant* entry;
@@ -105,13 +124,24 @@ private:
         return found != entries_.end() ? found->entry : nullptr;
     }
 
-    [[gnu::__cold__]] layout::participant* enlist(const participant_identity& identity) {
+    [[gnu::__cold__]] layout::participant* enlist(const participant_identity& identity, const void* whose) {
         if (object_.file().descriptor() < 0) raise_lost();
         entries_.reserve(entries_.size() + 1);
         entry_locks locks{object_};
         layout::participant* entry = table_.enlist(locks, identity, first_choice());
-        if (entry != nullptr) entries_.push_back({this_thread(), entry});
+        if (entry == nullptr && leave_spare()) entry = table_.enlist(locks, identity);
+        if (entry != nullptr) entries_.push_back({whose, entry});
         return entry;
+    }
+
+    // Gives an entry back that is nobody's. False: there is none.
+    bool leave_spare() noexcept {
+        const auto spare = std::ranges::find(entries_, nullptr, &owned::thread);
+        if (spare == entries_.end()) return false;
+        leave(spare->entry);
+        *spare = entries_.back();
+        entries_.pop_back();
+        return true;
     }
 
     // Beside an entry of this process, or where there is room for as many as it has, also for another process that
@@ -197,6 +227,9 @@ private:
     }
     // Before there are threads: one may fork while another first uses the library.
     static inline const int at_start = fork_handler();
+
+    // What stands for a thread in the record of an entry that is lent.
+    static constexpr char lent_ = 0;
 
     // Of all queues in this process. Under `process_mutex`, like everything below that changes.
     static constinit inline thread_entries* first_ = nullptr;
