@@ -13,7 +13,9 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <random>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using promisqs::shmem_queue;
@@ -237,4 +239,54 @@ TEST_CASE("a queue can be used while a thread's last objects are destroyed") {
     }).join();
     CHECK(q.pop() == 1);
     CHECK(q.pop() == 99);
+}
+
+TEST_CASE("threads hold, release and give back messages in any order, and every message is had once") {
+    const std::uint64_t capacity = GENERATE(1U, 3U, 64U);
+    constexpr std::uint64_t messages = 4000;
+    using queue = shmem_queue<numbered>;
+    const scoped_name name("threads-hold");
+    auto q = queue::create(name, capacity, {.max_deaths = 1});
+    std::array<std::atomic<int>, messages> times{};
+    std::atomic<bool> whole{true};
+    std::vector<std::thread> threads;
+    threads.emplace_back([&] {
+        for (std::uint64_t i = 0; i < messages; ++i) {
+            if (q.push_wait(numbered::make(0, i)) != status::ok) whole = false;
+        }
+        q.close();
+    });
+    for (std::uint32_t c = 0; c < 3; ++c) {
+        threads.emplace_back([&, c] {
+            std::minstd_rand random(c + 1);
+            const auto have = [&](queue::claimed_messages& held, std::uint64_t i) {
+                const numbered copy = held[i];
+                if (!copy.whole()) whole = false;
+                times.at(copy.number).fetch_add(1);
+                held.release(i);
+            };
+            std::vector<queue::claimed_messages> rows;
+            for (;;) {
+                if (auto held = rows.empty() ? q.claim_some_wait(4) : q.claim_some(4); !held.empty()) {
+                    rows.push_back(std::move(held));
+                } else if (rows.empty()) {
+                    return;  // the queue is closed and drained
+                }
+                if (rows.size() < 3 && random() % 2 == 0) continue;
+                auto& row = rows.at(random() % rows.size());
+                while (row.held() != 0 && random() % 8 != 0) {
+                    const std::uint64_t i = random() % row.size();
+                    if (row.is_held(i)) have(row, i);
+                }
+                std::swap(row, rows.back());
+                rows.pop_back();  // gives the rest back
+            }
+        });
+    }
+    for (auto& one : threads) one.join();
+    CHECK(whole);
+    CHECK(std::ranges::all_of(times, [](const std::atomic<int>& one) { return one == 1; }));
+    CHECK(q.is_closed());
+    CHECK(q.empty());
+    CHECK(q.stats().dropped == 0);
 }
