@@ -24,7 +24,6 @@
 
 using promisqs::errc;
 using promisqs::status;
-using promisqs_test::busy_process;
 using promisqs_test::expect_error;
 using promisqs_test::forked;
 using promisqs_test::has_full_capacity;

@@ -9,6 +9,7 @@
 #include "support/skip.hpp"
 #include "support/users.hpp"
 #include "tool/run_tool.hpp"
+#include "tool/terminal.hpp"
 
 #include <promisqs/detail/layout.hpp>
 #include <promisqs/queue.hpp>
@@ -172,4 +173,24 @@ TEST_CASE("ls says that there are objects that this user may not read") {
     CHECK(result.exit == 0);
     CHECK(result.out.find(name.str()) == std::string::npos);
     CHECK(result.err.find("not shown: ") != std::string::npos);
+}
+
+TEST_CASE("ls leaves out what is least needed where a terminal is too narrow for all of it") {
+    SKIP_UNLESS(promisqs_test::terminal::is_possible(), "tmux is not there");
+    const scoped_name name("ls-narrow");
+    const auto q = number_queue::create(name, 4, {.participants = 1});
+    const auto header_at = [](unsigned columns) {
+        const promisqs_test::terminal screen(columns);
+        screen.type(std::string(PROMISQS_TOOL) + " ls | cat >/dev/null; clear; " + PROMISQS_TOOL + " ls");
+        CHECK(screen.shows("state"));
+        for (const std::string& line : screen.lines()) {
+            if (line.rfind("name ", 0) == 0) return line;
+        }
+        return std::string();
+    };
+    CHECK(header_at(200).find("owner") != std::string::npos);
+    const std::string narrow = header_at(80);
+    CHECK(narrow.find("owner") == std::string::npos);
+    CHECK(narrow.find("consumers") != std::string::npos);
+    CHECK(narrow.find("state") != std::string::npos);
 }

@@ -126,12 +126,13 @@ void print_table(const std::vector<listed>& all) {
                 {"waiting", true},
                 {"producers", true},
                 {"consumers", true},
-                {"bytes", true},
-                {"age", true},
-                {"owner"},
+                {"bytes", true, 2},
+                {"age", true, 1},
+                {"owner", false, 3},
                 {"state"}});
     for (const listed& one : all) text.add(cells_of(one));
-    standard_output().write(text.text());
+    const output& out = standard_output();
+    standard_output().write(out.is_terminal() ? text.text({}, out.width()) : text.text());
 }
 
 exit_code list(const ls_options& wanted) {
@@ -159,8 +160,8 @@ exit_code list(const ls_options& wanted) {
 
 constexpr const char* details =
     "Shows each queue with its type, how many messages wait and fit, how many threads push and pop (and how many of "
-    "them are dead), its size in memory, its age, its owner and its state. Looks, and takes no part: nothing changes, "
-    "and nobody is held up.\n\n"
+    "them are dead), its size in memory, its age, its owner and its state. A narrow terminal is spared the owner, the "
+    "size and the age. Looks, and takes no part: nothing changes, and nobody is held up.\n\n"
     "States: in use; abandoned (no process has it open); closed; unfinished (being built, or its creator died); other "
     "layout (made by another version of promisqs); corrupt.";
 

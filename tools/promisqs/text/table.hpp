@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -12,6 +14,7 @@ public:
     struct column {
         std::string title;
         bool is_number = false;  ///< numbers stand at the right
+        int spared = 0;          ///< where there is no room: 0: never; the larger, the sooner
     };
 
     explicit table(std::vector<column> columns) : columns_(std::move(columns)) {}
@@ -22,9 +25,15 @@ public:
 
     /// All lines, each with its end. A text of more than 40 columns of the terminal makes its own line longer, not the
     /// others.
-    [[nodiscard]] std::string text(const std::string& indent = {}) const;
+    ///
+    /// \param room  columns of the terminal; columns of the table that can be spared are left out to fit
+    [[nodiscard]] std::string text(const std::string& indent = {},
+                                   std::size_t room = std::numeric_limits<std::size_t>::max()) const;
 
 private:
+    // Which columns of the table fit.
+    [[nodiscard]] std::vector<bool> shown(const std::vector<std::size_t>& widths, std::size_t room) const;
+
     std::vector<column> columns_;
     std::vector<std::vector<std::string>> rows_;
 };
