@@ -122,13 +122,13 @@ std::size_t count_unreadable() {
 
 void print_table(const std::vector<listed>& all) {
     table text({{"name"},
-                {"type"},
+                {"type", false, 1},
                 {"waiting", true},
                 {"producers", true},
                 {"consumers", true},
-                {"bytes", true, 2},
-                {"age", true, 1},
-                {"owner", false, 3},
+                {"bytes", true, 3},
+                {"age", true, 2},
+                {"owner", false, 4},
                 {"state"}});
     for (const listed& one : all) text.add(cells_of(one));
     const output& out = standard_output();
@@ -161,7 +161,7 @@ exit_code list(const ls_options& wanted) {
 constexpr const char* details =
     "Shows each queue with its type, how many messages wait and fit, how many threads push and pop (and how many of "
     "them are dead), its size in memory, its age, its owner and its state. A narrow terminal is spared the owner, the "
-    "size and the age. Looks, and takes no part: nothing changes, and nobody is held up.\n\n"
+    "size, the age and the type. Looks, and takes no part: nothing changes, and nobody is held up.\n\n"
     "States: in use; abandoned (no process has it open); closed; unfinished (being built, or its creator died); other "
     "layout (made by another version of promisqs); corrupt.";
 
