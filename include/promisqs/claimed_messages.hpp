@@ -24,8 +24,9 @@ namespace promisqs {
 
 /// Messages that were claimed, and what is to become of each. A message that is *released* is gone: the consumer has
 /// had it, and its place is free. A message that is *held* keeps its place in the queue. If this object is destroyed,
-/// or its process is killed, other consumers get what it holds, in the order of the queue; `claim_some` finds such
-/// messages first. Such a death does not count as one of the message's (`options::max_deaths`).
+/// or its process is killed, other consumers get what it holds, in the order of the queue. `claim_some` finds such
+/// messages first, one at a time; those of a killed process, once a recovery has found that (`recover`). Such a death
+/// does not count as one of the message's (`options::max_deaths`).
 ///
 /// Each object takes part in the queue as one more participant (`options::participants`), whichever threads use it. A
 /// handle keeps that participant's entry for the next object. One thread at a time may use an object. The queue stays
@@ -65,7 +66,7 @@ public:
     /// Whether a message is held: not released yet, nor given back.
     [[nodiscard]] bool is_held(size_type i) const noexcept { return batch_.is_held(i); }
 
-    /// Hands a message over, in any order. That is one store, as at the end of a pop; what this thread did before comes
+    /// Hands a message over, in any order. A number from `size()` on does nothing. That is one store, as at the end of a pop; what this thread did before comes
     /// before what the producer does that uses the place next.
     ///
     /// \return  whether it was held; false changes nothing

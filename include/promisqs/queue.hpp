@@ -377,7 +377,7 @@ public:
     }
 
     /// Claims messages, and holds them until they are released, one by one: for a consumer that is done with a message
-    /// only later, and goes on with others in the meantime. It claims one that came back, if there is one, and
+    /// only later, and goes on with others in the meantime. If a message came back, it claims that one alone, and
     /// otherwise as many as wait in a row.
     ///
     /// \param most      how many messages at most, from 0

@@ -12,11 +12,15 @@ namespace promisqs_tool {
 
 namespace {
 
+// It takes part for its process (claim_some).
+bool is_holder(const promisqs::participant_look& one) noexcept { return one.who.thread == 0; }
+
 participant_view view_of(const promisqs::participant_look& one, std::uint64_t inode, process_lookup& lookup) {
     participant_view result{one, condition::dead, {}, {}};
     if (!one.who.alive) return result;
     result.state = condition::elsewhere;
-    const auto found = process_lookup::look(one.who.process, one.who.thread);
+    // What a process holds is no thread's.
+    const auto found = process_lookup::look(one.who.process, is_holder(one) ? one.who.process : one.who.thread);
     // A process of another pid namespace writes down a number that may be another process's here.
     if (!found || !lookup.has_mapped(one.who.process, inode).value_or(true)) return result;
     result.state = found->state == 'T' || found->state == 't' ? condition::stopped : condition::alive;
@@ -63,8 +67,13 @@ std::string described(const participant_view& one) {
     const auto& who = one.look.who;
     std::string text = fmt::format("process {}", who.process);
     if (!one.process_name.empty()) text += fmt::format(" ({})", one.process_name);
-    if (who.thread != who.process) text += fmt::format(", thread {}", who.thread);
-    if (who.thread != who.process && !one.thread_name.empty() && one.thread_name != one.process_name)
+    if (is_holder(one.look)) {
+        text += ", which holds messages until it is done with them";
+    } else if (who.thread != who.process) {
+        text += fmt::format(", thread {}", who.thread);
+    }
+    if (!is_holder(one.look) && who.thread != who.process && !one.thread_name.empty() &&
+        one.thread_name != one.process_name)
         text += fmt::format(" ({})", one.thread_name);
     if (one.state == condition::stopped) text += ", stopped";
     if (one.state == condition::elsewhere) text += ", of another pid namespace or hidden";
