@@ -15,7 +15,7 @@ exit_code run(int count, const char* const* arguments) {
     program all;
     for (const auto add :
          {&add_ls, &add_show, &add_top, &add_peek, &add_tail, &add_pop, &add_push, &add_record, &add_replay,
-          &add_create, &add_rm, &add_close, &add_doctor, &add_export, &add_bench, &add_documentation}) {
+          &add_create, &add_rm, &add_close, &add_doctor, &add_export, &add_bench, &add_bridge, &add_documentation}) {
         add(all);
     }
     return all.run(count, arguments);

@@ -53,7 +53,8 @@ std::string wrapped(std::string_view text, std::size_t columns, std::size_t inde
         const std::string_view word = text.substr(0, end);
         text.remove_prefix(std::min(end + 1, text.size()));
         if (at != indent && at + 1 + columns_of(word) > columns) {
-            all += "\n" + std::string(indent, ' ');
+            all += '\n';
+            all.append(indent, ' ');
             at = indent;
         } else if (at != indent) {
             all += ' ';
@@ -68,7 +69,7 @@ std::string wrapped(std::string_view text, std::size_t columns, std::size_t inde
 std::vector<command_group> groups_of(const program& all) {
     static constexpr std::array<std::pair<std::string_view, std::string_view>, 4> groups{
         {{"Look, and take no part", " ls show top peek tail "},
-         {"Move messages", " pop push record replay "},
+         {"Move messages", " pop push record replay bridge "},
          {"Manage queues", " create close rm doctor "},
          {"Measure, and the rest", ""}}};
     std::vector<command_group> result;
@@ -87,7 +88,7 @@ const std::vector<exit_meaning>& exit_meanings() {
     static const std::vector<exit_meaning> all{{0, "done"},
                                                {1, "the answer is no: nothing to pop, no room, problems found"},
                                                {2, "wrong use, or input that does not fit"},
-                                               {3, "no such queue"},
+                                               {3, "no such queue, or stream"},
                                                {4, "not allowed"},
                                                {5, "something broke"}};
     return all;

@@ -27,11 +27,12 @@ std::string shell_word(std::string_view text) {
     std::string without(text);
     std::erase(without, '\\');
     if (printable(without) == without) {  // all of it can be shown as it is
-        shown = "'";
+        shown += '\'';
         for (const char one : text) one == '\'' ? shown += "'\\''" : shown += one;
-        return shown + "'";
+        shown += '\'';
+        return shown;
     }
-    shown = "$'";
+    shown += "$'";
     for (const char one : text) {
         if (is_plain(one) || one == ' ')
             shown += one;

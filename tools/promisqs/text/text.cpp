@@ -96,7 +96,7 @@ std::string short_time(std::chrono::nanoseconds time) {
         {{86400e9, "d"}, {3600e9, "h"}, {60e9, "min"}, {1e9, "s"}, {1e6, "ms"}, {1e3, "us"}, {1, "ns"}}};
     const auto number = static_cast<double>(time.count());
     if (std::abs(number) < 1000) return fmt::format("{} ns", time.count());
-    return (number < 0 ? "-" : "") + in_units(std::abs(number), units);
+    return fmt::format("{}{}", number < 0 ? "-" : "", in_units(std::abs(number), units));
 }
 
 std::string hexadecimal(std::span<const std::byte> bytes) {
