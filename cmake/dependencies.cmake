@@ -58,12 +58,22 @@ FetchContent_Declare(
     SOURCE_SUBDIR none
 )
 
+# The client of NATS, for the bridge of the program: release 3.6.1. It is added by promisqs_build_nats().
+FetchContent_Declare(
+    cnats
+    URL https://github.com/nats-io/nats.c/archive/66cec7fce9a64f911015f0c516a086c1a74cd22a.tar.gz
+    URL_HASH SHA512=c0d3ad62c9453dca1799e69c3fe9df63c57c29c3c596ba4a9c5053b4886014741b8ce1563adb28d3e64b6b221748884ef71d6b288fae2855ae1ed1fdd2d028fb
+    SOURCE_SUBDIR none
+)
+
 # A macro, because what find_package() sets (Catch2: CMAKE_MODULE_PATH) is for the caller.
 macro(promisqs_provide package)
     if("${package}" STREQUAL "Boost")
         promisqs_provide_boost()
     elseif("${package}" STREQUAL "zlib")
         promisqs_provide_zlib()
+    elseif("${package}" STREQUAL "nats")
+        promisqs_provide_nats()
     else()
         # For a fetched dependency: the library alone, nothing of it installed.
         set(CMAKE_POLICY_DEFAULT_CMP0077 NEW)
@@ -133,3 +143,46 @@ macro(promisqs_provide_zlib)
         add_library(ZLIB::ZLIB ALIAS promisqs_zlib)
     endif()
 endmacro()
+
+# promisqs_nats, if the client of NATS is there, or PROMISQS_WITH_NATS is ON: then it is built from source where there is
+# none.
+macro(promisqs_provide_nats)
+    set(promisqs_nats_library "")
+    if(PROMISQS_WITH_NATS)
+        # Not by its CMake package: that of Debian names a file that is in no package, and so ends the configuration.
+        find_path(promisqs_nats_headers nats/nats.h)
+        find_library(promisqs_nats_file nats)
+        mark_as_advanced(promisqs_nats_headers promisqs_nats_file)
+        if(promisqs_nats_headers AND promisqs_nats_file)
+            set(promisqs_nats_library "${promisqs_nats_file}")
+        endif()
+        if("${promisqs_nats_library}" STREQUAL "" AND NOT "${PROMISQS_WITH_NATS}" STREQUAL "AUTO")
+            promisqs_build_nats()
+            set(promisqs_nats_library nats_static)
+        endif()
+    endif()
+    if(NOT "${promisqs_nats_library}" STREQUAL "")
+        add_library(promisqs_nats INTERFACE)
+        target_link_libraries(promisqs_nats INTERFACE ${promisqs_nats_library})
+        target_include_directories(promisqs_nats SYSTEM INTERFACE ${promisqs_nats_headers})
+    elseif(PROMISQS_WITH_NATS)
+        message(STATUS "No client of NATS was found, so `promisqs bridge` is left out: install libnats-dev")
+    endif()
+endmacro()
+
+# nats_static, from source; promisqs_nats_headers: a folder with its headers, where an installed client has them.
+function(promisqs_build_nats)
+    enable_language(C)
+    set(CMAKE_POLICY_DEFAULT_CMP0077 NEW)
+    set(BUILD_TESTING OFF)
+    set(NATS_BUILD_EXAMPLES OFF)
+    set(NATS_BUILD_STREAMING OFF)
+    set(NATS_BUILD_LIB_SHARED OFF)
+    FetchContent_MakeAvailable(cnats)
+    # It would be installed with us, were it not excluded.
+    add_subdirectory("${cnats_SOURCE_DIR}" "${cnats_BINARY_DIR}" EXCLUDE_FROM_ALL SYSTEM)
+    set(headers "${CMAKE_CURRENT_BINARY_DIR}/nats_headers")
+    file(MAKE_DIRECTORY "${headers}")
+    file(CREATE_LINK "${cnats_SOURCE_DIR}/src" "${headers}/nats" SYMBOLIC)
+    set(promisqs_nats_headers "${headers}" PARENT_SCOPE)
+endfunction()

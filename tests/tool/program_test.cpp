@@ -158,7 +158,7 @@ TEST_CASE("the help of each command has its usage, details, options and examples
         CHECK(result.out.find("\nExamples:\n  promisqs ") != std::string::npos);
         ++commands;
     }
-    CHECK(commands == 17);
+    CHECK(commands == 18);
 }
 
 TEST_CASE("numbers that an option does not take are refused, and it is said which it takes") {

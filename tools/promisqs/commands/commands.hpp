@@ -21,6 +21,7 @@ void add_close(program& all);
 void add_doctor(program& all);
 void add_export(program& all);
 void add_bench(program& all);
+void add_bridge(program& all);
 /// `man` and `completion`, made from the commands that are there.
 void add_documentation(program& all);
 

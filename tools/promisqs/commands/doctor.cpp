@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#include "bridge/bridge_look.hpp"
 #include "commands/commands.hpp"
 #include "doctor/findings.hpp"
 #include "doctor/leftover.hpp"
@@ -86,6 +87,7 @@ void fix(finding& one) {
     static_cast<void>(report_failures([&] {
         if (one.by == cure::recover) recover(one);
         if (one.by == cure::end_if_empty) end_if_empty(one);
+        if (one.by == cure::remove_record && remove_record(one.record)) one.fixed = "removed it";
         if (one.by == cure::remove_leftover && remove_leftover(one.queue)) one.fixed = "removed it";
         return exit_code::done;
     }));
@@ -108,13 +110,16 @@ std::vector<std::uint32_t> owners_of(const std::vector<std::string>& names) {
     return {owners.begin(), owners.end()};
 }
 
-std::vector<finding> examine(const std::vector<std::string>& names, bool with_machine) {
+std::vector<finding> examine(const std::vector<std::string>& names, const std::string& name) {
+    const bool with_machine = name.empty();
     std::vector<finding> found;
     if (with_machine) found = check_machine();
     const auto of_owners = check_owners(owners_of(names));
     found.insert(found.end(), of_owners.begin(), of_owners.end());
     const auto of_queues = check_queues(names);
     found.insert(found.end(), of_queues.begin(), of_queues.end());
+    const auto of_bridges = check_bridges(name);
+    found.insert(found.end(), of_bridges.begin(), of_bridges.end());
     std::stable_partition(found.begin(), found.end(), [](const finding& one) { return one.is_problem; });
     return found;
 }
@@ -151,7 +156,7 @@ exit_code diagnose(const doctor_options& wanted) {
             throw failure(exit_code::broken, printable(finding.what));
         names.push_back(wanted.name);
     }
-    auto found = examine(names, wanted.name.empty());
+    auto found = examine(names, wanted.name);
     if (wanted.fix) fix(found);
     const auto problems = static_cast<std::size_t>(std::count_if(
         found.begin(), found.end(), [](const finding& one) { return one.is_problem && one.fixed.empty(); }));
@@ -176,7 +181,8 @@ constexpr const char* details =
     "participants have left, as "
     "any participant does (so a message that has killed as many consumers as the queue allows is dropped, and shown on "
     "standard error); it removes "
-    "what is left of a queue whose creator died; and it removes a queue that no process has open, if it is empty and "
+    "what is left of a queue whose creator died; it removes the records of dead bridges whose queue is gone; and it "
+    "removes a queue that no process has open, if it is empty and "
     "was to go with its last user. It stops and ends no process.\n\n"
     "Exit code 0: nothing is wrong, or all is fixed. 1: there are problems. Notes are no problems. If it is killed, "
     "the next recovery goes on.";

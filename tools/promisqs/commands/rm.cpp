@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#include "bridge/bridge_look.hpp"
 #include "commands/commands.hpp"
 #include "inspect/queue_look.hpp"
 #include "participate/opening.hpp"
@@ -44,7 +45,14 @@ std::string users_of(const std::string& name) {
     return text + (users.size() == 1 ? " has" : " have");
 }
 
-void remove_one(const std::string& name, bool force) {
+// What bridges have left that are dead: without the queue it is of no use.
+void remove_records(const std::string& name) {
+    for (const bridge_look& one : look_at_bridges()) {
+        if (one.queue == name && !one.is_alive) remove_record(one.record);
+    }
+}
+
+void remove_queue(const std::string& name, bool force) {
     const auto finding = promisqs::inspector(name).look();
     if (finding.state == promisqs::queue_state::not_a_queue)
         throw failure(exit_code::broken, printable(finding.what) + "; rm removes queues only");
@@ -59,6 +67,11 @@ void remove_one(const std::string& name, bool force) {
     wait_until_unlocked(name);
     if (!promisqs::untyped_queue::remove(name))
         throw failure(exit_code::no_such_queue, fmt::format("queue \"{}\": there is none any more", printable(name)));
+}
+
+void remove_one(const std::string& name, bool force) {
+    remove_queue(name, force);
+    remove_records(name);
 }
 
 // Does all that it can.
@@ -83,7 +96,8 @@ exit_code remove_all(const rm_options& wanted) {
 constexpr const char* details =
     "Removes queues, messages and all. A queue that a process has open is left alone, and the process is named, unless "
     "--force is given: then it loses its name, and the memory is given back when the last process has closed it. What "
-    "is no queue is left alone in any case. An empty file counts as what is left of a queue.\n\n"
+    "is no queue is left alone in any case. The records of dead bridges of the queue go with it. An empty file counts "
+    "as what is left of a queue.\n\n"
     "Of several names, all that can be removed are; the exit code is the highest one. "
     "If this program is killed, each queue is there, or is not, or is unfinished, which rm and create put right.";
 

@@ -2,6 +2,7 @@
 
 #include "export/metrics.hpp"
 
+#include "bridge/bridge_look.hpp"
 #include "text/text.hpp"
 
 #include <promisqs/version.hpp>
@@ -14,7 +15,10 @@
 #include <cstddef>
 #include <iterator>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 namespace promisqs_tool {
 
@@ -154,6 +158,55 @@ void add_gauges(exposition& out) {
              [](const queue& one) { return one.figures.being_recovered ? 1 : 0; });
 }
 
+// A bridge, with its labels.
+struct labelled_bridge {
+    std::string labels;
+    bridge_look look;
+};
+
+// Those that run, of the queues that were looked at. Several may do the same work: their records have numbers.
+std::vector<labelled_bridge> running_bridges(const queue_watch& seen) {
+    std::vector<labelled_bridge> found;
+    for (bridge_look& one : look_at_bridges()) {
+        if (!one.is_alive || !seen.queues().contains(one.queue)) continue;
+        const auto label = [](std::string_view text) { return escaped(printable(text)); };
+        const bool is_out = one.direction == bridge_direction::out;
+        std::string labels =
+            fmt::format(R"({{queue="{}",direction="{}",stream="{}",{}="{}",bridge="{}"}})", label(one.queue),
+                        to_string(one.direction), label(one.stream), is_out ? "subject" : "consumer", label(one.target),
+                        label(std::string_view(one.record).substr(one.record.rfind('.') + 1)));
+        found.push_back({std::move(labels), std::move(one)});
+    }
+    return found;
+}
+
+void add_bridges(exposition& out, const queue_watch& seen) {
+    const auto all = running_bridges(seen);
+    const auto add = [&](std::string_view name, std::string_view type, std::string_view help, const auto& value_of) {
+        out.begin(name, type, help);
+        for (const auto& [labels, look] : all) out.lone(labels, value_of(look));
+    };
+    using bridge = bridge_look;
+    add("promisqs_bridge_in_messages_total", "counter", "Messages that the bridge has taken from where they come.",
+        [](const bridge& one) { return one.in; });
+    add("promisqs_bridge_out_messages_total", "counter", "Messages that have arrived where the bridge brings them.",
+        [](const bridge& one) { return one.out; });
+    add("promisqs_bridge_in_flight_messages", "gauge", "Messages under way: taken, and not yet done with.",
+        [](const bridge& one) { return one.in_flight; });
+    add("promisqs_bridge_duplicates_total", "counter", "Messages that had arrived before, and were dropped.",
+        [](const bridge& one) { return one.duplicates; });
+    add("promisqs_bridge_uncertain_total", "counter", "Messages that may have arrived twice.",
+        [](const bridge& one) { return one.uncertain; });
+    add("promisqs_bridge_errors_total", "counter", "Messages that were refused, or do not fit.",
+        [](const bridge& one) { return one.errors; });
+    add("promisqs_bridge_reconnects_total", "counter", "Connections after the first one.",
+        [](const bridge& one) { return one.reconnects; });
+    add("promisqs_bridge_connected", "gauge", "1 while the bridge is connected to a server, else 0.",
+        [](const bridge& one) { return one.is_connected ? 1 : 0; });
+    add("promisqs_bridge_started_timestamp_seconds", "gauge", "When the bridge was started, as Unix time.",
+        [](const bridge& one) { return seconds(std::chrono::nanoseconds(one.started_at)); });
+}
+
 }  // namespace
 
 void metrics::remember(const queue_watch& seen) {
@@ -192,6 +245,7 @@ std::string metrics::text(const queue_watch& seen) {
     add_stalls(out);
     add_held(out);
     add_states(out);
+    add_bridges(out, seen);
     out.begin("promisqs_queues", "gauge", "Queues that were looked at.");
     out.lone("", out.queues().size());
     out.begin("promisqs_build_info", "gauge", "1; the version of the program is a label.");
