@@ -39,7 +39,7 @@ std::chrono::nanoseconds measure_round_trip(queue_pair& queues, std::uint64_t id
 }
 
 std::vector<std::chrono::nanoseconds> measure_round_trips(queue_pair& queues, const demo_arguments& arguments) {
-    constexpr std::uint64_t warm_up = 10'000;
+    const std::uint64_t warm_up = std::min(std::uint64_t{10'000}, arguments.round_trips);
     std::vector<std::chrono::nanoseconds> times;
     times.reserve(arguments.round_trips);
     for (std::uint64_t id = 0; id < warm_up + arguments.round_trips; ++id) {
