@@ -66,9 +66,10 @@ public:
     /// Whether a message is held: not released yet, nor given back.
     [[nodiscard]] bool is_held(size_type i) const noexcept { return batch_.is_held(i); }
 
-    /// Hands a message over, in any order. A number from `size()` on does nothing. That is one store, as at the end of a pop; what this thread did before comes
+    /// Hands a message over, in any order. That is one store, as at the end of a pop; what this thread did before comes
     /// before what the producer does that uses the place next.
     ///
+    /// \param i         any number; from `size()` on, nothing happens
     /// \return  whether it was held; false changes nothing
     /// \par Blocks
     ///   never; makes a system call to wake a producer that sleeps, and after the last one takes a lock of this process

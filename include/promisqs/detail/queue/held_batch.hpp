@@ -27,7 +27,8 @@ public:
     explicit held_batch(const queue_base& source);
     held_batch(held_batch&& other) noexcept { swap(other); }
     held_batch& operator=(held_batch&& other) noexcept {
-        held_batch(std::move(other)).swap(*this);
+        held_batch taken(std::move(other));
+        taken.swap(*this);
         return *this;
     }
     ~held_batch() { give_back_rest(); }
