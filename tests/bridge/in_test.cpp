@@ -405,7 +405,7 @@ TEST_CASE("a running bridge is shown to Prometheus, and what a killed one has le
     auto queue = std::make_unique<queue_of>(type(), 4);
     const std::string name = queue->name();
     auto bridge = start_and_hold(*queue, server, 8);
-    CHECK(figure_of(name, "in_messages_total") == 12);
+    CHECK(wait_until([&] { return figure_of(name, "in_messages_total") == 12; }));
     CHECK(figure_of(name, "out_messages_total") == 4);
     CHECK(figure_of(name, "connected") == 1);
     CHECK(figure_of(name, "reconnects_total") == 0);
