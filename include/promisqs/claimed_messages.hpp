@@ -88,7 +88,7 @@ public:
     ///   the same happens, by a recovery
     void give_back() noexcept { batch_.give_back(); }
 
-    /// All messages, released or not.
+    /// All messages, released or not. Read only those that are held.
     [[nodiscard]] iterator begin() const noexcept { return {*this, 0}; }
     [[nodiscard]] iterator end() const noexcept { return {*this, size()}; }
 

@@ -469,7 +469,8 @@ public:
     [[nodiscard]] bool empty() const noexcept { return impl_.size() == 0; }
     /// Whether there was no room for another message, at an instant during the call. As a rule `capacity()` messages
     /// waited. After a death, or a callable that threw, the next place may also hold a message that is to be delivered
-    /// again, or places behind the first message may be tombstones.
+    /// again, or places behind the first message may be tombstones. A message that a consumer holds (`claim_some`)
+    /// takes up its place, and does not wait.
     [[nodiscard]] bool full() const noexcept { return impl_.full(); }
     /// The name that it was created with.
     [[nodiscard]] const std::string& name() const noexcept { return impl_.name(); }

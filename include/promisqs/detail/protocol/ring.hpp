@@ -126,8 +126,8 @@ public:
             if (!space_.is_stamp(stamp, ticket, slot_state::full)) continue;
             mark_orphan({ticket, stamp}, delivery_state(stamp - space_.lap(ticket)).after_requeue());
             if (i == 0) break;
-            // [B10] release, pairs with [R9]: as [C11], the ticket can be claimed again. Relaxed would let a recovery
-            // see the count before the orphan, and find nobody who owns the message.
+            // [B10] release, pairs with [R9]: a recovery that reads this count sees that the message behind the row is
+            // an orphan. Relaxed would show the shorter row first, and a message that is claimed and that nobody owns.
             self.pop_count.store(i, std::memory_order_release);
         }
         clear_pop_intent(self);
