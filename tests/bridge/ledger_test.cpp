@@ -17,6 +17,7 @@
 #include <array>
 #include <cstdint>
 #include <cstdio>
+#include <optional>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -108,6 +109,42 @@ std::uint64_t seed() {
     return chosen;
 }
 
+/// A line, and the server that it runs by, while its parts and the server are killed.
+class killed_line {
+public:
+    killed_line() {
+        line::add_stream(nats_client(server_.url()));
+        line_.emplace(line_settings{.url = server_.url(), .most_messages = room_in_ledger});
+        line_->start_all();
+    }
+
+    /// Kills each of the victims, and the server, lets the rest pass, and checks the account.
+    ///
+    /// \return  how often each was to be killed
+    unsigned kill(const std::vector<part>& victims, const char* what) {
+        const auto [kills, messages] = wanted_sizes();
+        reaper death(*line_, server_, seed());
+        death.kill_each(kills, victims, true);
+        kills_ = death.kills();
+        if (line_->arrived() < messages) line_->let_pass(messages - line_->arrived());
+        const balance result = line_->finish();
+        INFO(line_->said());
+        say(what, kills_, result, line_->late());
+        CHECK(complaints_of(result).empty());
+        CHECK(result.holds());
+        CHECK(result.pushed >= messages);
+        return kills;
+    }
+    [[nodiscard]] unsigned kills() const noexcept { return kills_; }
+    [[nodiscard]] line& parts() { return *line_; }
+    [[nodiscard]] nats_server& server() noexcept { return server_; }
+
+private:
+    nats_server server_;
+    std::optional<line> line_;
+    unsigned kills_ = 0;
+};
+
 }  // namespace
 
 TEST_CASE("messages cross in order, each once, if nobody dies") {
@@ -130,40 +167,17 @@ TEST_CASE("messages cross in order, each once, if nobody dies") {
 }
 
 TEST_CASE("no message is lost and none comes twice, whoever is killed") {
-    const auto [kills, messages] = wanted_sizes();
     NEEDS_NATS_SERVER;
-    nats_server server;
-    line::add_stream(nats_client(server.url()));
-    line all({.url = server.url(), .most_messages = room_in_ledger});
-    all.start_all();
-    reaper death(all, server, seed());
-    death.kill_each(kills, {all_parts.begin(), all_parts.end()}, true);
-    if (all.arrived() < messages) all.let_pass(messages - all.arrived());
-    const balance result = all.finish();
-    INFO(all.said());
-    say("everybody killed", death.kills(), result, all.late());
-    CHECK(complaints_of(result).empty());
-    CHECK(result.holds());
-    CHECK(result.pushed >= messages);
-    CHECK(death.kills() == 5 * kills);
-    CHECK(all.out_result().exit == 0);
-    CHECK(all.in_result().exit == 0);
+    killed_line run;
+    const unsigned each = run.kill({all_parts.begin(), all_parts.end()}, "everybody killed");
+    CHECK(run.kills() == 5 * each);
+    CHECK(run.parts().out_result().exit == 0);
+    CHECK(run.parts().in_result().exit == 0);
 }
 
 TEST_CASE("a stream has each message once and in order, whoever is killed before it") {
-    const auto [kills, messages] = wanted_sizes();
     NEEDS_NATS_SERVER;
-    nats_server server;
-    line::add_stream(nats_client(server.url()));
-    line all({.url = server.url(), .most_messages = room_in_ledger});
-    all.start_all();
-    reaper death(all, server, seed());
-    death.kill_each(kills, {part::producer, part::out}, true);
-    if (all.arrived() < messages) all.let_pass(messages - all.arrived());
-    const balance result = all.finish();
-    INFO(all.said());
-    say("sending side killed", death.kills(), result, all.late());
-    CHECK(complaints_of(result).empty());
-    CHECK(result.holds());
-    CHECK(all.is_exact_in_stream(nats_client(server.url())));
+    killed_line run;
+    run.kill({part::producer, part::out}, "sending side killed");
+    CHECK(run.parts().is_exact_in_stream(nats_client(run.server().url())));
 }
