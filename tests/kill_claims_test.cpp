@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Killed all over a consumer's life with messages that it holds: it claims some, releases one in the middle, gives the
-// others back, and claims and releases what came back.
+// others back, and claims and releases what came back. And stopped all over another such life, while a second consumer
+// takes some of what the first is about to claim, and gives some of that back.
 
 #include "support/account.hpp"
 #include "support/catch.hpp"
@@ -15,13 +16,16 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <new>
 #include <string>
 
+using promisqs_test::call_trace;
 using promisqs_test::expect;
 using promisqs_test::few_participants;
 using promisqs_test::finder;
@@ -31,6 +35,7 @@ using promisqs_test::scoped_name;
 using promisqs_test::step_through;
 using promisqs_test::stepped_process;
 using promisqs_test::text_of;
+using promisqs_test::trials;
 using queue = promisqs_test::numbered_queue;
 
 namespace {
@@ -40,21 +45,31 @@ struct progress {
     std::atomic<std::uint64_t> released{0};  // a bit each
     std::atomic<std::uint64_t> releasing{0};
 };
-class shared_progress {
+/// How often each message of a trial was had.
+struct takings {
+    std::uint64_t first_number = 0;
+    std::array<std::atomic<int>, 4> times{};
+
+    void add(std::uint64_t number) { ++times.at(static_cast<std::size_t>(number - first_number)); }
+};
+/// A `T` in memory that a process shares with its children.
+template <class T>
+class shared {
 public:
-    shared_progress()
-        : place_(::mmap(nullptr, sizeof(progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) {
+    shared() : place_(::mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) {
         if (place_ == MAP_FAILED) throw std::bad_alloc();
-        ::new (place_) progress;
+        ::new (place_) T;
     }
-    shared_progress(const shared_progress&) = delete;
-    shared_progress& operator=(const shared_progress&) = delete;
-    ~shared_progress() { ::munmap(place_, sizeof(progress)); }
-    progress* operator->() const { return static_cast<progress*>(place_); }
+    shared(const shared&) = delete;
+    shared& operator=(const shared&) = delete;
+    ~shared() { ::munmap(place_, sizeof(T)); }
+    T& operator*() const { return *static_cast<T*>(place_); }
+    T* operator->() const { return static_cast<T*>(place_); }
 
 private:
     void* place_;
 };
+using shared_progress = shared<progress>;
 
 constexpr std::uint64_t bit(std::uint64_t i) { return std::uint64_t{1} << i; }
 
@@ -75,6 +90,15 @@ void consume(queue& q, const shared_progress& known) {
     auto third = q.claim_some(3);
     release(known, third, 0, 2);
     first.give_back();
+}
+
+// Claims two at a time, releases the second, and gives the first back while it holds others.
+void take_all(queue& q, takings& had) {
+    for (auto held = q.claim_some(2); !held.empty(); held = q.claim_some(2)) {
+        const std::uint64_t last = held.size() - 1;
+        had.add(promisqs_test::number_of(held[last]));
+        held.release(last);
+    }
 }
 
 }  // namespace
@@ -126,4 +150,59 @@ TEST_CASE("killed at every instruction of claiming, releasing and giving back me
     };
     kill_all_over(
         name, "claim, release and give back", 0, start, [&] { check(finder::recover); }, check);
+}
+
+TEST_CASE("stopped at every instruction of claiming messages, while another consumer takes some and gives some back") {
+    SKIP_IF_STEPPING_IS_REFUSED();
+    const scoped_name name("stop-claims");
+    auto mine = queue::create(name, 4, few_participants);
+    promisqs_test::register_at(mine);
+    static_cast<void>(mine.claim_some(1));  // the second participant, from now on
+    const shared<takings> had;
+    const auto start = [&] {
+        for (auto& times : had->times) times = 0;
+        auto claimer = std::make_unique<stepped_process>([&] {
+            auto q = queue::open(name);
+            promisqs_test::register_at(q);
+            step_through([&] { take_all(q, *had); });
+            return 0;
+        });
+        had->first_number = promisqs_test::put_in(mine, had->times.size()).front();
+        return claimer;
+    };
+    const auto finish = [&](stepped_process& claimer) {
+        expect(claimer.finish() == 0, "the claimer failed");
+        for (const std::uint64_t number : promisqs_test::drain(mine)) had->add(number);
+        for (std::size_t i = 0; i < had->times.size(); ++i) {
+            const int times = had->times.at(i);
+            expect(times == 1, "message " + std::to_string(i) + " was had " + std::to_string(times) + " times");
+        }
+        promisqs_test::expect_full_capacity(mine);
+        promisqs_test::expect_only_the_living(mine, 2);
+    };
+    trials all;
+    call_trace trace;
+    const bool recorded = all.make(name.path(), "not stopped", [&] {
+        const auto claimer = start();
+        trace = claimer->record();
+        finish(*claimer);
+    });
+    REQUIRE(recorded);
+
+    for (const std::size_t i : trace.places(promisqs_test::stride_of(trace))) {
+        all.make(name.path(), "stopped after " + std::to_string(i) + " instructions", [&] {
+            const auto claimer = start();
+            claimer->advance(i, trace);
+            for (const std::uint64_t wanted : {2U, 1U}) {
+                auto held = mine.claim_some(wanted);
+                if (held.size() < 2) continue;
+                had->add(promisqs_test::number_of(held[0]));
+                held.release(0);
+            }
+            finish(*claimer);
+        });
+    }
+    if (std::getenv("PROMISQS_SHOW_TRIALS") != nullptr) {
+        WARN("claim and be stopped: " << trace.size() << " instructions, " << all.made() << " trials");
+    }
 }

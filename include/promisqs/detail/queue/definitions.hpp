@@ -175,7 +175,10 @@ PROMISQS_DEFINITION void held_batch::swap(held_batch& other) noexcept {
     std::uint64_t in_vain = none_returned.load(std::memory_order_relaxed);
     if (ring.claim_returned(*entry_, single_, in_vain)) return true;
     none_returned.store(in_vain, std::memory_order_relaxed);
-    return ring.claim_pops(*entry_, most, made_);
+    batch row{};  // says nothing where another consumer was faster
+    if (!ring.claim_pops(*entry_, most, row)) return false;
+    made_ = row;
+    return true;
 }
 
 PROMISQS_DEFINITION void held_batch::hold() noexcept {
