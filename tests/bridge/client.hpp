@@ -210,9 +210,13 @@ public:
             each(one);
         }
     }
+    /// The same, also of a cluster that is about to elect a leader.
     [[nodiscard]] std::vector<stored> read(const std::string& name, const std::string& subject) const {
         std::vector<stored> all;
-        read(name, subject, [&](const stored& one) { all.push_back(one); });
+        patiently([&] {
+            all.clear();
+            read(name, subject, [&](const stored& one) { all.push_back(one); });
+        });
         return all;
     }
 

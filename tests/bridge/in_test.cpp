@@ -4,6 +4,7 @@
 // holds when it ends, stops, is killed, or when the server has forgotten them.
 
 #include "bridge/client.hpp"
+#include "bridge/scoped_records.hpp"
 #include "bridge/server.hpp"
 #include "bridge/waiting.hpp"
 #include "support/catch.hpp"
@@ -22,12 +23,10 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
 using namespace promisqs_test;
@@ -112,32 +111,24 @@ std::vector<std::uint64_t> numbers_up_to(std::uint64_t count) {
 
 promisqs::element_type type() { return promisqs::parse_element_type(schema); }
 
-/// A queue whose bridges' records go with it: those that are killed leave theirs. To be made before its bridges.
+/// A queue whose bridges' records go with it. To be made before its bridges.
 class bridged_queue : public queue_of {
 public:
     explicit bridged_queue(std::uint64_t capacity = 8) : queue_of(type(), capacity) {}
-    bridged_queue(const bridged_queue&) = delete;
-    bridged_queue& operator=(const bridged_queue&) = delete;
-    ~bridged_queue() { remove_records(name()); }
 
 private:
-    // The name stands in the file, which begins with a magic number and ends with a table.
-    static void remove_records(const std::string& name) {
-        for (const auto& one : std::filesystem::directory_iterator("/dev/shm")) {
-            if (!one.path().filename().string().starts_with("promisqs-bridge.")) continue;
-            std::ifstream file(one.path(), std::ios::binary);
-            std::string head(4096, '\0');
-            file.read(head.data(), static_cast<std::streamsize>(head.size()));
-            std::error_code ignored;
-            if (has(head, name + '\0')) std::filesystem::remove(one.path(), ignored);
-        }
-    }
+    scoped_records records_{name()};
 };
 
 /// A bridge that holds messages for which the queue has no room.
-std::unique_ptr<running_tool> start_and_hold(const queue_of& queue, const nats_server& server, int held) {
+std::unique_ptr<running_tool> start_and_hold(queue_of& queue, const nats_server& server, int held) {
     auto bridge = std::make_unique<running_tool>(bridge_in(queue.name(), server, {"--window", std::to_string(held)}));
-    const bool holds = wait_until([&] { return figure_of(queue.name(), "in_flight_messages") == held; });
+    const auto figure = [&](std::string_view name) { return figure_of(queue.name(), name); };
+    // Before the queue is full, it takes more, and some may be on their way to it.
+    const bool holds = wait_until([&] {
+        return queue->full() && figure("in_messages_total") - figure("out_messages_total") == held &&
+               figure("in_flight_messages") == held;
+    });
     INFO(bridge->err());
     REQUIRE(holds);
     return bridge;

@@ -152,7 +152,7 @@ TEST_CASE("messages cross in order, each once, if nobody dies") {
     NEEDS_NATS_SERVER;
     const nats_server server;
     line::add_stream(nats_client(server.url()));
-    line all({.url = server.url()});
+    line all({.url = server.url(), .most_messages = room_in_ledger});
     all.start_all();
     all.let_pass(messages);
     const balance result = all.finish();

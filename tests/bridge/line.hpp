@@ -6,6 +6,7 @@
 
 #include "bridge/client.hpp"
 #include "bridge/line_workers.hpp"
+#include "bridge/scoped_records.hpp"
 #include "bridge/server.hpp"
 #include "support/names.hpp"
 #include "support/process.hpp"
@@ -230,6 +231,8 @@ private:
     line_settings wanted_;
     scoped_name from_name_;
     scoped_name to_name_;
+    scoped_records of_from_{from_name_.str()};
+    scoped_records of_to_{to_name_.str()};
     queue from_;
     queue to_;
     line_workers workers_;

@@ -8,6 +8,7 @@
 
 #include <promisqs/queue.hpp>
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -86,6 +87,9 @@ public:
 private:
     using queue = promisqs::shmem_queue<line_message>;
 
+    /// How far the producer runs ahead of the consumer. A stream has room for any number of messages, the ledger has not.
+    static constexpr std::uint64_t longest_lead = std::uint64_t{1} << 18;
+
     struct shared_part {
         std::atomic<bool> producer_stops;
         std::atomic<bool> consumer_stops;
@@ -119,6 +123,7 @@ private:
         shared_part& shared = shared_[0];
         for (std::uint64_t n = book_.number_after(ledger::no_number); n != ledger::no_number;
              n = book_.number_after(n)) {
+            while (shared.pushed >= shared.arrived + longest_lead && !shared.producer_stops) ::poll(nullptr, 0, 1);
             book_.about_to_push(n);
             promisqs::status answer = promisqs::status::timed_out;
             while (answer != promisqs::status::ok && !shared.producer_stops) {

@@ -3,6 +3,7 @@
 // Several bridges for one queue, and for one stream: pools, of which some may die.
 
 #include "bridge/client.hpp"
+#include "bridge/scoped_records.hpp"
 #include "bridge/server.hpp"
 #include "bridge/waiting.hpp"
 #include "support/catch.hpp"
@@ -35,18 +36,6 @@ public:
 
 private:
     std::vector<unsigned> seen_ = std::vector<unsigned>(count);
-};
-
-/// Removes a queue, and with it the records that killed bridges of it have left.
-class removed_at_the_end {
-public:
-    explicit removed_at_the_end(std::string queue) : queue_(std::move(queue)) {}
-    removed_at_the_end(const removed_at_the_end&) = delete;
-    removed_at_the_end& operator=(const removed_at_the_end&) = delete;
-    ~removed_at_the_end() { run_tool({"rm", "--force", queue_}); }
-
-private:
-    std::string queue_;
 };
 
 /// Bridges that run until they are told to end.
@@ -84,8 +73,8 @@ TEST_CASE("several bridges share a queue and a stream, and take over what one of
     const scoped_name to_name("bridge-pool-to");
     numbers from = numbers::create(from_name, count, {.max_deaths = 0});
     numbers to = numbers::create(to_name, count, {.max_deaths = 0});
-    const removed_at_the_end from_goes(from_name.str());
-    const removed_at_the_end to_goes(to_name.str());
+    const scoped_records of_from(from_name.str());
+    const scoped_records of_to(to_name.str());
     for (std::uint64_t i = 0; i != count; ++i) REQUIRE(from.push(i));
 
     pool out({"bridge", "out", from_name.str(), "--to", "TEST", "--subject", "test", "--url", server.url()}, 3);
