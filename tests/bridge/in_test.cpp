@@ -388,6 +388,26 @@ TEST_CASE("a closed queue ends the bridge, which leaves the messages in the stre
     CHECK(!stream.is_drained());
 }
 
+TEST_CASE("a bridge whose queue is removed ends, and gives back what it holds") {
+    NEEDS_NATS_SERVER;
+    const nats_server server;
+    numbered_stream stream(server);
+    stream.publish(20);
+    {
+        bridged_queue removed(4);
+        auto bridge = start_and_hold(removed, server, 8);
+        REQUIRE(run_tool({"rm", "--force", removed.name()}).exit == 0);
+        const auto ended = bridge->wait();
+        INFO(ended.err);
+        CHECK(ended.exit == 3);
+        CHECK(has(ended.err, "4 messages of stream \"TEST\" were pushed, until the queue was removed"));
+    }
+    bridged_queue queue(32);
+    const running_tool next(bridge_in(queue.name(), server));
+    CHECK(sorted(pop_numbers(queue, 16)).front() == 4);
+    CHECK(wait_until([&] { return stream.is_drained(); }));
+}
+
 TEST_CASE("a running bridge is shown to Prometheus, and what a killed one has left goes with its queue") {
     NEEDS_NATS_SERVER;
     const nats_server server;

@@ -150,6 +150,28 @@ TEST_CASE("a bridge that waits for a server ends when it is told to") {
     CHECK(queue->size() == 1);
 }
 
+TEST_CASE("a bridge out of a queue that is removed carries what is in it, and ends") {
+    NEEDS_NATS_SERVER;
+    const nats_server server;
+    const nats_client client(server.url());
+    client.add_stream("TEST", "test");
+    queue_of queue(schema);
+    queue.push(message(16));
+    REQUIRE(run_tool({"rm", "--force", queue.name()}).exit == 0);
+    queue.push(message(16));
+    CHECK(run_tool(bridge_out(queue, server.url())).exit == 3);  // nobody comes to it any more
+
+    queue_of another(schema);
+    another.push(message(16));
+    running_tool bridge({"bridge", "out", another.name(), "--to", "TEST", "--subject", "test", "--url", server.url()});
+    REQUIRE(wait_until([&] { return client.stream("TEST").messages == 1; }));
+    REQUIRE(run_tool({"rm", "--force", another.name()}).exit == 0);
+    const auto ended = bridge.wait();
+    INFO(ended.err);
+    CHECK(ended.exit == 3);
+    CHECK(has(ended.err, "1 message is in stream \"TEST\", until the queue was removed and is empty"));
+}
+
 TEST_CASE("a bridge to a stream of another type shows both") {
     NEEDS_NATS_SERVER;
     const nats_server server;
@@ -205,6 +227,18 @@ TEST_CASE("a bridge that is told another format than the messages have says whic
     CHECK(target.size() == 1);
 }
 
+TEST_CASE("a subject that no server would read is refused") {
+    NEEDS_NATS_SERVER;
+    const nats_server server;
+    nats_client(server.url()).add_stream("TEST", "test.>");
+    const queue_of queue(schema);
+    const auto out = run_tool({"bridge", "out", queue.name(), "--to", "TEST", "--subject",
+                               "test." + std::string(4000, 'a'), "--url", server.url(), "--once"});
+    INFO(out.err);
+    CHECK(out.exit == 2);
+    CHECK(has(out.err, "at most 3900 bytes for --subject, found 4005"));
+}
+
 TEST_CASE("a subject that the stream does not have is refused") {
     NEEDS_NATS_SERVER;
     const nats_server server;
@@ -216,6 +250,10 @@ TEST_CASE("a subject that the stream does not have is refused") {
     CHECK(result.exit == 2);
     CHECK(has(result.err, "other.>"));
     CHECK(queue->size() == 1);
+    const auto in = run_tool(bridge_in(queue, server.url(), {"--subject", "test"}));
+    INFO(in.err);
+    CHECK(in.exit == 2);
+    CHECK(has(in.err, "Choose a subject of the stream for --subject"));
 }
 
 TEST_CASE("a bridge for a queue that is not there says so") {

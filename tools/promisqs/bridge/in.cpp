@@ -41,13 +41,21 @@ public:
             show_connected(false);
             if (ending == in_life::ending::lost) continue;
             say_total(ending);
-            return ending == in_life::ending::closed ? exit_code::answer_is_no : exit_code::done;
+            return exit_code_of(ending);
         }
         say_total(in_life::ending::interrupted);
         return exit_code::done;
     }
 
 private:
+    static exit_code exit_code_of(in_life::ending why) {
+        switch (why) {
+            case in_life::ending::closed: return exit_code::answer_is_no;
+            case in_life::ending::removed: return exit_code::no_such_queue;
+            default: return exit_code::done;
+        }
+    }
+
     // The stream may have been made again since the last time.
     void prepare(const nats_connection& made) {
         const stream_look stream = look_at_stream(made, wanted_.stream);
@@ -87,7 +95,7 @@ private:
                 link_.say_lost(on.why_lost());
                 return ending;
             }
-            life.finish(ending != in_life::ending::closed);
+            life.finish(ending != in_life::ending::closed && ending != in_life::ending::removed);
             work_->end();
             return ending;
         } catch (const nats_interrupted&) {
@@ -115,12 +123,13 @@ private:
         const auto more = [](std::uint64_t count, const char* what) {
             return count == 0 ? std::string() : fmt::format("; {} {}", count, what);
         };
-        const char* const until = why == in_life::ending::drained  ? "the stream is empty"
-                                  : why == in_life::ending::closed ? "the queue is closed"
-                                                                   : "it was interrupted";
-        say("promisqs: {}: {} messages of stream \"{}\" were pushed{}{}{}, until {}\n", link_.name(), done.pushed,
-            printable(wanted_.stream), more(done.duplicates, "that came again were dropped"),
-            more(done.skipped, "did not fit"),
+        const char* const until = why == in_life::ending::drained   ? "the stream is empty"
+                                  : why == in_life::ending::closed  ? "the queue is closed"
+                                  : why == in_life::ending::removed ? "the queue was removed"
+                                                                    : "it was interrupted";
+        say("promisqs: {}: {} of stream \"{}\" {} pushed{}{}{}, until {}\n", link_.name(),
+            count_of(done.pushed, "message"), printable(wanted_.stream), done.pushed == 1 ? "was" : "were",
+            more(done.duplicates, "that came again were dropped"), more(done.skipped, "did not fit"),
             more(work_ ? work_->acks.count() : 0, "acknowledgements are left to the next bridge"), until);
     }
 

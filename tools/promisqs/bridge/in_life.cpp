@@ -75,8 +75,9 @@ in_life::ending in_life::run() {
         if (!trouble_.empty()) throw nats_problem(trouble_);
         if (letters_.is_lost) return ending::lost;
         if (is_interrupted()) return ending::interrupted;
-        ask_for_more();
         const auto now = in_work::clock::now();
+        if (work_.is_queue_removed(now)) return ending::removed;
+        ask_for_more();
         work_.acks.send_overdue(now);
         work_.tell_progress(on_, now);
         ask_for_floor(now);

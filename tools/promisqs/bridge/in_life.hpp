@@ -17,7 +17,7 @@ namespace promisqs_tool {
 /// A bridge into a queue, for as long as one connection lasts.
 class in_life {
 public:
-    enum class ending : std::uint8_t { lost, interrupted, drained, closed };
+    enum class ending : std::uint8_t { lost, interrupted, drained, closed, removed };
 
     in_life(nats_connection& on, in_work& work, bool once);
     in_life(const in_life&) = delete;

@@ -4,6 +4,7 @@
 #include "bridge/bridge_record.hpp"
 #include "bridge/intake.hpp"
 #include "bridge/message_decoder.hpp"
+#include "bridge/removal_watch.hpp"
 #include "bridge/sent_acks.hpp"
 #include "bridge/stream_consumer.hpp"
 
@@ -49,6 +50,9 @@ public:
     void note();
     /// Writes down how many messages are under way.
     void show();
+    /// Whether the queue was removed. Looks now and then.
+    [[nodiscard]] bool is_queue_removed(clock::time_point now) { return removal_.is_removed(*queue_, now); }
+
     /// Removes the record, if nothing of it will be needed.
     void end();
 
@@ -95,6 +99,7 @@ private:
     clock::time_point last_confirmed_ = clock::now();
     std::uint64_t confirmed_ = 0;
     totals done_;
+    removal_watch removal_;
 };
 
 }  // namespace promisqs_tool

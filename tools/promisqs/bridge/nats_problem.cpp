@@ -29,6 +29,8 @@ struct jetstream_answer {
 constexpr std::array known_answers{
     jetstream_answer{JSStreamNotFoundErr, exit_code::no_such_queue, false,
                      ". Make it first: promisqs bridge out … --create-stream, or nats stream add"},
+    jetstream_answer{JSConsumerFilterNotSubsetErr, exit_code::wrong_use, false,
+                     ". Choose a subject of the stream for --subject, or leave it out"},
     jetstream_answer{JSNotEnabledForAccountErr, exit_code::broken, false,
                      ". Enable JetStream for this account in the server's configuration"},
     jetstream_answer{JSNotEnabledErr, exit_code::broken, false, ". Start the server with JetStream: nats-server -js"},

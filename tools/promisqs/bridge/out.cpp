@@ -7,6 +7,7 @@
 #include "bridge/publisher.hpp"
 #include "bridge/queue_identity.hpp"
 #include "bridge/recorded_push.hpp"
+#include "bridge/removal_watch.hpp"
 #include "bridge/server_link.hpp"
 #include "bridge/stream_type.hpp"
 #include "codec/json_writer.hpp"
@@ -87,7 +88,7 @@ public:
     out_bridge& operator=(const out_bridge&) = delete;
     ~out_bridge() { record_.remove(); }
 
-    void run() {
+    exit_code run() {
         const std::stop_callback wakes(interruption(), [this] { publisher_.wake(); });
         // What a killed bridge held comes first.
         static_cast<void>(recover_all(*queue_, longest_recovery));
@@ -101,6 +102,7 @@ public:
             link_.say_lost(trouble ? trouble->why : "the reason is unknown");
         }
         finish();
+        return is_removed_ ? exit_code::no_such_queue : exit_code::done;
     }
 
 private:
@@ -152,11 +154,15 @@ private:
             if (error.code() != promisqs::errc::too_many_participants || !publisher_.limit_claims()) throw;
             return true;
         }
-        const bool is_ending = wanted_.once || (queue_->is_closed() && queue_->empty());
+        const bool is_removed = removal_.is_removed(*queue_, std::chrono::steady_clock::now());
+        const bool is_ending = wanted_.once || ((is_removed || queue_->is_closed()) && queue_->empty());
         if (!is_ending) return true;
         publisher_.wait_for_answers(look_again);
         if (!publisher_.is_window_empty()) return true;
-        why_ = wanted_.once ? "the queue is empty" : "the queue is closed and empty";
+        is_removed_ = is_removed;
+        why_ = is_removed     ? "the queue was removed and is empty"
+               : wanted_.once ? "the queue is empty"
+                              : "the queue is closed and empty";
         return false;
     }
 
@@ -214,14 +220,14 @@ private:
     void finish() {
         const std::uint64_t given_back = publisher_.give_back();
         const out_counts counts = publisher_.counts();
-        const std::string stored = counts.stored == 1 ? "1 message is" : fmt::format("{} messages are", counts.stored);
         const std::string had =
             counts.duplicates == 0 ? "" : fmt::format(", {} of which it had already", counts.duplicates);
         const std::string left = given_back == 0 ? ""
                                                  : fmt::format("; {} that {} claimed went back into the queue",
                                                                given_back, given_back == 1 ? "was" : "were");
-        say("promisqs: {}: {} in stream \"{}\"{}{}, until {}\n", link_.name(), stored, printable(wanted_.stream), had,
-            left, why_.empty() ? "it was interrupted" : why_);
+        say("promisqs: {}: {} {} in stream \"{}\"{}{}, until {}\n", link_.name(), count_of(counts.stored, "message"),
+            counts.stored == 1 ? "is" : "are", printable(wanted_.stream), had, left,
+            why_.empty() ? "it was interrupted" : why_);
     }
 
     static constexpr std::chrono::milliseconds longest_wait = 10s;
@@ -238,13 +244,12 @@ private:
     retry_delay refusals_;
     std::string refusal_;  // the last one, as long as it lasts
     std::string why_;      // it ends
+    removal_watch removal_;
+    bool is_removed_ = false;  // and that is why it ends
 };
 
 }  // namespace
 
-exit_code run_bridge_out(const out_options& wanted) {
-    out_bridge(wanted).run();
-    return exit_code::done;
-}
+exit_code run_bridge_out(const out_options& wanted) { return out_bridge(wanted).run(); }
 
 }  // namespace promisqs_tool

@@ -43,6 +43,7 @@ std::unique_ptr<nats_connection> server_link::connect(const std::function<void(n
         } catch (const nats_interrupted&) {
             return nullptr;
         } catch (const nats_problem& problem) {
+            if (is_interrupted()) return nullptr;  // which may be the problem
             const bool is_first = connected_ == 0;
             if (is_first && (!problem.passes() || wanted_.no_wait)) throw failure(problem.code(), problem.what());
             say_problem(problem);

@@ -171,6 +171,12 @@ void check_subject(const std::string& subject) {
             fmt::format("expected a subject such as orders.new for --subject, without * and >, found \"{}\"",
                         printable(subject)),
             exit_code::wrong_use);
+    // A server reads lines of 4096 bytes at most, unless it is set up otherwise. The answer's subject is in the same line.
+    constexpr std::size_t longest = 3900;
+    if (subject.size() > longest)
+        throw nats_problem(
+            fmt::format("expected a subject of at most {} bytes for --subject, found {}", longest, subject.size()),
+            exit_code::wrong_use);
 }
 
 void check_takes(const stream_look& stream, const out_options& wanted) {

@@ -21,6 +21,9 @@ namespace promisqs_tool {
 /// How many columns of a terminal the text takes, which is printable.
 [[nodiscard]] std::size_t columns_of(std::string_view text);
 
+/// "1 message", "17 messages".
+[[nodiscard]] std::string count_of(std::uint64_t number, std::string_view what);
+
 /// "17", "1.2 k", "34 M": at most three digits.
 [[nodiscard]] std::string short_count(std::uint64_t number);
 
