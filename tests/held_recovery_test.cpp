@@ -56,11 +56,9 @@ struct scene {
     void releases(const batch& made, std::uint64_t i) const {
         ring.ring.release({ring.tickets.later(made.first, i), 0});
     }
-    recovery_report recover() {
+    recovery_report recover(const recovery_extent& extent = recovery_extent::full()) {
         letters none;
-        return promisqs::detail::recovery(ring.ring, table, table, none, 1, workspace.notes(), recovery_extent::full(),
-                                          nullptr)
-            .run();
+        return promisqs::detail::recovery(ring.ring, table, table, none, 1, workspace.notes(), extent, nullptr).run();
     }
     std::vector<std::uint64_t> pops() {
         std::vector<std::uint64_t> all;
@@ -93,6 +91,19 @@ TEST_CASE("what a dead holder has not released comes back, and its death is not 
     CHECK(report.messages_to_redeliver == 3);
     CHECK(report.messages_dropped == 0);  // one death of a thread would have been enough
     CHECK(s.pops() == numbers{5, 0, 2, 3});
+}
+
+TEST_CASE("the death of a holder is not counted, either, where a short look does not know of it before") {
+    scene s(3);
+    static_cast<void>(s.claims(1, 1));
+    s.table.dead.insert(1);
+    constexpr recovery_extent only_where_stuck{0, 0, recovery_extent::all, recovery_extent::all, true, 1};
+
+    const auto report = s.recover(only_where_stuck);
+
+    CHECK(report.messages_to_redeliver == 1);
+    CHECK(report.messages_dropped == 0);
+    CHECK(s.pops() == numbers{1, 2, 0});
 }
 
 TEST_CASE("a living holder keeps what it holds, and nothing that it gave back") {

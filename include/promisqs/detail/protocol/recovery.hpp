@@ -190,7 +190,6 @@ private:
         for_each_dead([&](std::uint32_t i) {
             notes_.announced.add(in_window(covered_pushes(i)));
             notes_.announced.add(in_window(covered_pops(i)));
-            if (!table_.is_of_a_thread(table_[i])) notes_.blameless.add(in_window(covered_pops(i)));
         });
         if (!read_stamps()) return;
         look_at_intents();
@@ -238,16 +237,21 @@ private:
         return any;
     }
 
-    // Looks through the intents of all others, and keeps what a living participant may own.
+    // Looks through the intents of all others, keeps what a living participant may own, and notes what a dead one only
+    // held: also one of which this is the first sign.
     void look_at_intents() {
         const std::uint32_t end = liveness_.entries();
         for (std::uint32_t i = 0; i < end; ++i) {
-            if (!liveness_.counts(i) || is_dead(i)) continue;
+            if (!liveness_.counts(i)) continue;
             const place_range pushes = in_window(covered_pushes(i));
             const place_range pops = in_window(covered_pops(i));
             const bool pushes_any = notes_.pushes.has_any(pushes);
             const bool pops_any = notes_.pops.has_any(pops);
-            if ((!pushes_any && !pops_any) || !liveness_.may_be_alive(i)) continue;
+            if (!pushes_any && !pops_any) continue;
+            if (is_dead(i) || !liveness_.may_be_alive(i)) {
+                if (!table_.is_of_a_thread(table_[i])) notes_.blameless.add(pops);
+                continue;
+            }
             notes_.pushes.move(pushes, notes_.owned_pushes);
             notes_.pops.move(pops, notes_.owned_pops);
         }
