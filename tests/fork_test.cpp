@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -282,6 +283,41 @@ TEST_CASE("a child that has given up its privileges can still recover") {
     });
 
     CHECK(wait_for(pid) == 0);
+}
+
+TEST_CASE("a child that is forked while its parent claims does not go on with that") {
+    using namespace std::chrono_literals;
+    const scoped_name name("fork-claim");
+    auto q = queue::create(name, 4, {.max_deaths = 1});
+    REQUIRE(q.push(1));
+    wait_for(forked([&] { return q.pop_with([](const std::uint32_t&) { ::_exit(0); }) ? 1 : 2; }));
+    const signal_pipe go;
+    ::pid_t child = -1;
+    q.on_dropped([&](const std::uint32_t&) {  // called by a look for the dead, within the call
+        child = ::fork();
+        if (child == 0) go.wait();
+    });
+
+    const auto claim = [&] {
+        auto held = q.claim_some_wait_for(1, 200ms);
+        while (child == -1) held = q.claim_some_wait_for(1, 200ms);
+        return held;
+    };
+    try {
+        const auto held = claim();
+        if (child == 0) ::_exit(1);
+        CHECK(held.empty());
+    } catch (const promisqs::queue_error& error) {
+        if (child != 0) throw;
+        const auto own = q.claim_some(1);
+        ::_exit(error.code() == promisqs::errc::in_callable && own.held() == 1 && own[0] == 2 ? 0 : 2);
+    }
+    REQUIRE(q.push(2));
+    go.send();
+
+    CHECK(wait_for(child) == 0);
+    CHECK(q.recover().messages_to_redeliver == 1);
+    CHECK(q.pop() == 2U);
 }
 
 TEST_CASE("a child that starts another program leaves the queue to its parent, which removes it") {

@@ -169,6 +169,12 @@ PROMISQS_DEFINITION void held_batch::swap(held_batch& other) noexcept {
 }
 
 [[gnu::__noinline__]] PROMISQS_DEFINITION bool held_batch::claim(std::uint64_t most) {
+    if (!is_here()) {
+        raise(
+            errc::in_callable, session_->name(),
+            {"expected no return from fork() inside the callable of on_dropped while messages are claimed, found one; "
+             "claim them by another call in the child"});
+    }
     const auto& ring = session_->ring();
     auto& none_returned = session_->none_returned();
     // Relaxed: another thread's count only makes this one look in vain.

@@ -34,6 +34,9 @@ public:
     ~held_batch() { give_back_rest(); }
 
     /// Makes an attempt to claim a message that came back, or up to `most` that wait in a row.
+    ///
+    /// \throws  `queue_error` with `errc::in_callable`, in a child that was forked since the entry was taken: it is the
+    ///          parent's
     bool claim(std::uint64_t most);
     /// The entry, and where the claim of a single message is put. For a driver that finds one.
     [[nodiscard]] layout::participant& entry() noexcept { return *entry_; }
