@@ -171,8 +171,7 @@ private:
             layout::lesser(is_push ? entry.push_count : entry.pop_count, space.distance(intent, counter)),
             space.capacity());
         std::uint64_t first = 0;
-        constexpr std::uint64_t most_held = 4096;  // that are looked at one by one
-        const bool in_any_order = !is_push && entry.tid == 0 && count <= most_held;
+        const bool in_any_order = !is_push && entry.tid == 0;
         while (in_any_order && first < count && !is_open(ticket_after(space, intent, first), is_push)) ++first;
         for (std::uint64_t end = count; first < end && !in_any_order;) {
             const std::uint64_t middle = first + (end - first) / 2;

@@ -14,6 +14,8 @@ namespace promisqs::detail {
 /// Whether the first place in a row behind the tail that is not free belongs to a message that a process holds. Then
 /// nobody is in the middle of a pop there: the ring is full.
 ///
+/// For an instant it may also be so while a process is about to hold messages, and loses them to another consumer.
+///
 /// \param table  as for a recovery
 /// \param row    how many slots a push needs
 template <class Ring, class Table>

@@ -72,7 +72,8 @@ public:
         return this->unless_in_flight(result);
     }
 
-    /// Claims the oldest message that came back, wherever the head is.
+    /// Claims a message that came back, wherever the head is: the next one behind the message that the participant had
+    /// last, or else the oldest.
     ///
     /// \param in_vain  a count of irregularities up to which there is none; changed where it is not found
     template <class Participant>
