@@ -34,6 +34,10 @@ public:
 
     exit_code run() {
         while (const auto connection = link_.connect([this](nats_connection& made) { prepare(made); })) {
+            if (!(*queue_)->is_named()) {  // the records by its name would be those of another queue
+                say_total(in_life::ending::removed);
+                return exit_code::no_such_queue;
+            }
             if (!work_) work_.emplace(*queue_, wanted_);
             work_->attend(*consumer_, connection->url());
             show_connected(true);

@@ -154,6 +154,7 @@ private:
             if (error.code() != promisqs::errc::too_many_participants || !publisher_.limit_claims()) throw;
             return true;
         }
+        if (publisher_.trouble_found()) return true;  // which has ended the wait
         const bool is_removed = removal_.is_removed(*queue_, std::chrono::steady_clock::now());
         const bool is_ending = wanted_.once || ((is_removed || queue_->is_closed()) && queue_->empty());
         if (!is_ending) return true;
