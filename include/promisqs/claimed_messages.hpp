@@ -24,10 +24,10 @@ namespace promisqs {
 
 /// Messages that were claimed, and what is to become of each. A message that is *released* is gone: the consumer has
 /// had it, and its place is free. A message that is *held* keeps its place in the queue. If this object is destroyed,
-/// or its process is killed, other consumers get what it holds. `claim_some` finds such messages first, one at
-/// a time; those of a killed process, once a recovery has found that (`recover`). They come in the order of the queue to
-/// a consumer that begins afterwards: one that claims in the meantime may get later ones first. Such a death
-/// does not count as one of the message's (`options::max_deaths`).
+/// or its process is killed, other consumers get what it holds. `claim_some` finds such messages first, one at a time;
+/// those of a killed process, once a recovery has found that (`recover`). They come in the order of the queue to a
+/// consumer that begins afterwards; one that claims in the meantime may get later ones first. Such a death does not
+/// count as one of the message's (`options::max_deaths`).
 ///
 /// Each object takes part in the queue as one more participant (`options::participants`), whichever threads use it. A
 /// handle keeps that participant's entry for the next object. One thread at a time may use an object. The queue stays

@@ -383,8 +383,8 @@ public:
     /// \param most      how many messages at most, from 0
     /// \return          the messages; none: the queue was empty, or is closed and drained. (Messages that are held do
     ///                  not wait, and keep a closed queue from being drained)
-    /// \throws queue_error  as `pop`; `too_many_participants`, as what is returned takes part on its own; `in_callable`,
-    ///                      in a child that was forked during the call, by a callable of `on_dropped`
+    /// \throws queue_error  as `pop`; `too_many_participants`, as what is returned takes part on its own;
+    ///                      `in_callable`, in a child that was forked during the call, by a callable of `on_dropped`
     /// \throws std::bad_alloc
     /// \par Blocks
     ///   as `pop`
