@@ -490,6 +490,24 @@ TEST_CASE("an inspector shows tombstones, and messages that came back") {
     CHECK(looks.look().what.find("2 wait") != std::string::npos);
 }
 
+TEST_CASE("an inspector sees that a long row of messages is held, whichever of them are left") {
+    const scoped_name name("inspect-held");
+    constexpr std::uint64_t messages = 6000;
+    auto q = queue::create(name, messages);
+    for (std::uint64_t i = 0; i < messages; ++i) REQUIRE(q.push(i));
+    auto held = q.claim_some(messages);
+    REQUIRE(held.size() == messages);
+    const std::uint64_t left = GENERATE(0U, 10U, 4500U, messages - 1);
+    for (std::uint64_t i = 0; i < messages; ++i) {
+        if (i != left) held.release(i);
+    }
+
+    const auto participants = inspector(name).participants();
+
+    CHECK(std::count_if(participants.begin(), participants.end(),
+                        [](const auto& one) { return one.pop.has_value(); }) == 1);
+}
+
 TEST_CASE("all queues here are listed in the order of their names") {
     const scoped_name second("inspect-list-2");
     const scoped_name first("inspect-list-1");

@@ -170,17 +170,7 @@ private:
         const std::uint64_t count = layout::lesser(
             layout::lesser(is_push ? entry.push_count : entry.pop_count, space.distance(intent, counter)),
             space.capacity());
-        std::uint64_t first = 0;
-        const bool in_any_order = !is_push && entry.tid == 0;
-        while (in_any_order && first < count && !is_open(ticket_after(space, intent, first), is_push)) ++first;
-        for (std::uint64_t end = count; first < end && !in_any_order;) {
-            const std::uint64_t middle = first + (end - first) / 2;
-            if (is_open(ticket_after(space, intent, middle), is_push)) {
-                end = middle;
-            } else {
-                first = middle + 1;
-            }
-        }
+        const std::uint64_t first = first_open(intent, count, is_push, !is_push && entry.tid == 0);
         if (first >= count) return {};
         const std::uint64_t now = os::steady_clock();
         std::uint64_t since = known_.note({i, entry.registered_at, is_push, intent, now});
@@ -188,6 +178,30 @@ private:
         const stall_copy& note = is_push ? head_stall_ : tail_stall_;
         if (note.position == number + 1) since = layout::lesser(since, note.since);
         return held_messages{number, count - first, std::chrono::nanoseconds(static_cast<std::int64_t>(now - since))};
+    }
+    // Which of a row's claims is the first that is open; `count` if none is.
+    [[nodiscard]] std::uint64_t first_open(std::uint64_t intent, std::uint64_t count, bool is_push,
+                                           bool in_any_order) const {
+        const auto is_open_at = [&](std::uint64_t i) {
+            return is_open(ticket_after(seen_.ring.space(), intent, i), is_push);
+        };
+        constexpr std::uint64_t most_looks = 4096;  // one by one
+        const std::uint64_t looks = in_any_order ? layout::lesser(count, most_looks) : 0;
+        for (std::uint64_t i = 0; i < looks; ++i) {
+            if (is_open_at(i)) return i;
+        }
+        std::uint64_t first = looks;
+        for (std::uint64_t end = count; first < end;) {
+            const std::uint64_t middle = first + (end - first) / 2;
+            if (is_open_at(middle)) {
+                end = middle;
+            } else {
+                first = middle + 1;
+            }
+        }
+        // Of a long row that is released in any order, that may have missed some. As long as its count is more than 1,
+        // there are some.
+        return in_any_order && first == count && count > looks ? count - 1 : first;
     }
     [[nodiscard]] bool is_open(std::uint64_t ticket, bool is_push) const {
         const std::uint64_t stamp = seen_.ring.stamp_of(ticket).load(std::memory_order_relaxed);
