@@ -133,12 +133,25 @@ template <class Use>
     }
 }
 
-/// Throws unless a finished object is of this library's layout. Reads no more than that.
-[[gnu::__cold__]] inline void check_version(const segment& object) {
+/// The layout version in an object, or what stands in its place. Of one that is cut short, this library's: mapping it
+/// says what is wrong.
+[[gnu::__cold__]] inline std::uint32_t version_in(const segment& object) noexcept {
     std::uint64_t word = layout::version;
-    if (!os::read_word(object.file().descriptor(), word, offsetof(layout::header, fields.layout_version))) return;
-    const auto found = static_cast<std::uint32_t>(word);
-    if (examine(object) == condition::finished) header_check(object.name()).version(found);
+    static_cast<void>(os::read_word(object.file().descriptor(), word, offsetof(layout::header, fields.layout_version)));
+    return static_cast<std::uint32_t>(word);
+}
+
+/// Throws if a finished object is of another layout than this library's. Reads no more than that. False: it may be, or
+/// it is being started over; look again.
+[[gnu::__cold__]] inline bool has_known_version(const segment& object) {
+    if (version_in(object) == layout::version) return true;
+    // It may have been cleared, and finished since. While this process holds the lock, nobody does that.
+    if (!try_seize(object)) return false;
+    const std::uint32_t found = version_in(object);
+    const bool is_finished = examine(object) == condition::finished;
+    object.file().unlock(layout::initialising_byte);
+    if (is_finished) header_check(object.name()).version(found);
+    return false;
 }
 
 /// Joins the users of an object. False: its name is gone, or going; start over.
