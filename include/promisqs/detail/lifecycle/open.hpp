@@ -65,7 +65,7 @@ enum class join_mode { create, open, open_or_create };
 /// Uses a finished object, or starts it over if nobody does and that was asked for. Nothing: look again.
 [[gnu::__cold__]] inline std::optional<joined_segment> use_or_start_over(segment object, const queue_request& request) {
     if (request.wanted.abandoned == abandoned_queue::start_over) {
-        if (!has_known_version(object)) return std::nullopt;  // we don't know which bytes users of others lock
+        if (!has_known_version(object)) return std::nullopt;  // users of another version may lock other bytes
         switch (try_end(object)) {
             case usage::in_use: break;
             case usage::unknown: return std::nullopt;
