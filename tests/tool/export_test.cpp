@@ -51,6 +51,10 @@ const promisqs_test::role slow_consumer("slow_consumer", [](const promisqs_test:
     return 0;
 });
 
+const promisqs_test::role creator_and_remover("creator_and_remover", [](const promisqs_test::arguments& args) -> int {
+    for (;;) static_cast<void>(queue::create(args[0], 2));
+});
+
 bool has(std::string_view text, std::string_view what) { return text.find(what) != std::string_view::npos; }
 
 using labels = std::map<std::string, std::string>;
@@ -330,6 +334,16 @@ TEST_CASE("export's server answers each request with what is so then") {
     CHECK(pushed() == 1);
     server.tool().signal(SIGINT);
     CHECK(server.tool().wait().exit == 0);
+}
+
+TEST_CASE("export leaves out queues that go while it looks") {
+    const scoped_name name("export-going");
+    const child other("creator_and_remover", {name.str()});
+    for (int i = 0; i != 100; ++i) {
+        const auto result = run_tool({"export"});
+        INFO(result.err);
+        REQUIRE(result.exit == 0);
+    }
 }
 
 TEST_CASE("export's server says for how long a participant has held a message") {

@@ -34,11 +34,12 @@ constexpr const char* details =
     "is "
     "0 if there is but one, unless a participant has noted since when it waits.";
 
-exit_code print_once(queue_watch& watch) {
+exit_code print_once(queue_watch& watch, const std::vector<std::string>& names) {
     watch.look();
-    for (const auto& [name, one] : watch.queues()) {
-        // One that was asked for by name. Opening it throws what is to be said.
-        if (!one.state) static_cast<void>(promisqs::inspector(name));
+    for (const std::string& name : names) {
+        // Opening what can't be looked at throws what is to be said. Of all queues, some may go meanwhile.
+        const auto found = watch.queues().find(name);
+        if (found != watch.queues().end() && !found->second.state) static_cast<void>(promisqs::inspector(name));
     }
     standard_output().write(metrics().text(watch));
     return exit_code::done;
@@ -57,7 +58,7 @@ exit_code run_server(queue_watch& watch, const listen_address& where) {
 
 exit_code export_figures(const export_options& wanted) {
     queue_watch watch(wanted.names);
-    return wanted.listen ? run_server(watch, parse_listen_address(*wanted.listen)) : print_once(watch);
+    return wanted.listen ? run_server(watch, parse_listen_address(*wanted.listen)) : print_once(watch, wanted.names);
 }
 
 }  // namespace

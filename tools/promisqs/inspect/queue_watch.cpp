@@ -62,8 +62,7 @@ void queue_watch::look() {
     std::set<std::string> listed;
     for (const promisqs::listed_queue& one : promisqs::list_queues()) {
         if (is_interrupted()) return;
-        look_at(one.name, one.state);
-        listed.insert(one.name);
+        if (look_at(one.name, one.state)) listed.insert(one.name);
     }
     std::erase_if(found_, [&](const auto& one) { return !listed.contains(one.first); });
     std::erase_if(inspectors_, [&](const auto& one) { return !listed.contains(one.first); });
@@ -80,7 +79,7 @@ promisqs::inspector& queue_watch::opened(const std::string& name, watched_queue&
     return fresh;
 }
 
-void queue_watch::look_at(const std::string& name, std::optional<promisqs::queue_state> listed) {
+bool queue_watch::look_at(const std::string& name, std::optional<promisqs::queue_state> listed) {
     watched_queue& seen = found_[name];
     try {
         promisqs::inspector& looks = opened(name, seen);
@@ -88,7 +87,7 @@ void queue_watch::look_at(const std::string& name, std::optional<promisqs::queue
             const promisqs::queue_finding finding = looks.look();
             seen.state = finding.state;
             seen.problem = finding.what;
-            if (!may_have_figures(finding.state)) return;
+            if (!may_have_figures(finding.state)) return true;
         } else {
             seen.state = listed;
         }
@@ -97,10 +96,12 @@ void queue_watch::look_at(const std::string& name, std::optional<promisqs::queue
         seen.participants = looks.participants();
         if (seen.bytes == 0) take_facts(looks, seen);
         seen.problem.clear();
+        return true;
     } catch (const promisqs::queue_error& error) {
         // It was removed, or changed, since it was listed; or can't be opened.
         if (!inspectors_.contains(name)) seen.state.reset();
         seen.problem = error.what();
+        return error.code() != promisqs::errc::not_found;
     }
 }
 

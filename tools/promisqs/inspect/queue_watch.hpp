@@ -52,7 +52,8 @@ public:
     [[nodiscard]] const std::map<std::string, watched_queue>& queues() const noexcept { return found_; }
 
 private:
-    void look_at(const std::string& name, std::optional<promisqs::queue_state> listed);
+    /// \return  whether it is there
+    bool look_at(const std::string& name, std::optional<promisqs::queue_state> listed);
     promisqs::inspector& opened(const std::string& name, watched_queue& into);
 
     std::vector<std::string> names_;
