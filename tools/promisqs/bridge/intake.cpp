@@ -35,19 +35,17 @@ intake::decision intake::decide(const delivery& of) {
     return {is_done(elsewhere) ? answer::duplicate : answer::not_now, std::nullopt};
 }
 
-// The floor can't rise before what is oldest has come again. So there is always room for that.
+// The floor can't rise before what is oldest has come again, and some servers raise it only once nothing is left that was
+// delivered and not acknowledged. So there is always room for what comes again, be it what was refused here.
 std::optional<delivery_table::place> intake::hold(delivery_table& table, const delivery& of) {
-    if (lacks_room() && of.sequence > highest_) return std::nullopt;
+    if (lacks_room() && of.deliveries == 1) return std::nullopt;
     constexpr std::uint64_t long_waiting = 3;
     auto at = table.hold(of, record_.floor());
     if (!at && of.deliveries >= long_waiting) {
         at = table.hold(of, std::numeric_limits<std::uint64_t>::max());
         if (at) record_.counters().uncertain.fetch_add(1, std::memory_order_relaxed);
     }
-    if (at) {
-        ++taken_;
-        highest_ = std::max(highest_, of.sequence);
-    }
+    if (at) ++taken_;
     return at;
 }
 

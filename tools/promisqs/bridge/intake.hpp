@@ -33,8 +33,8 @@ public:
     }
 
     [[nodiscard]] decision decide(const delivery& of);
-    /// The record has room for messages that were delivered before and are delivered again, and for no new ones, until
-    /// the consumer's floor has risen.
+    /// Until the consumer's floor has risen, the record has room for messages that are delivered again, and none for those
+    /// that are delivered for the first time.
     [[nodiscard]] bool lacks_room() const noexcept { return taken_ >= most_taken_; }
     /// To be called once the floor has risen.
     void look_for_room() { taken_ = record_.table().taken(record_.floor()); }
@@ -50,7 +50,6 @@ private:
     bridge_record& record_;
     std::size_t most_taken_;
     std::size_t taken_ = 0;
-    std::uint64_t highest_ = 0;  // sequence of a message that was held
 };
 
 }  // namespace promisqs_tool
