@@ -92,25 +92,26 @@ private:
     }
 
     in_life::ending live(nats_connection& on) {
-        in_life life(on, *work_, wanted_.once);
+        std::optional<in_life> life;
         try {
-            const auto ending = life.run();
+            life.emplace(on, *work_, wanted_.once);  // throws if the connection is lost already
+            const auto ending = life->run();
             if (ending == in_life::ending::lost) {
                 link_.say_lost(on.why_lost());
                 return ending;
             }
-            life.finish(ending != in_life::ending::closed && ending != in_life::ending::removed);
+            life->finish(ending != in_life::ending::closed && ending != in_life::ending::removed);
             work_->end();
             return ending;
         } catch (const nats_interrupted&) {
-            life.finish(true);
+            life->finish(true);
             work_->end();
             return in_life::ending::interrupted;
         } catch (const nats_problem& problem) {
             link_.say_lost(problem.what());
             return in_life::ending::lost;
         } catch (...) {
-            life.finish(false);
+            if (life) life->finish(false);
             work_->end();
             throw;
         }

@@ -23,6 +23,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <utility>
@@ -93,7 +94,13 @@ public:
         // What a killed bridge held comes first.
         static_cast<void>(recover_all(*queue_, longest_recovery));
         while (const auto connection = link_.connect([this](nats_connection& made) { prepare(made); })) {
-            const auto attached = publisher_.attach(*connection);
+            std::optional<publisher::attachment> attached;
+            try {
+                attached.emplace(publisher_, *connection);
+            } catch (const nats_problem& problem) {  // it is lost already
+                link_.say_lost(problem.what());
+                continue;
+            }
             counters_.show(publisher_.counts(), link_.reconnects(), true);
             const bool is_done = serve(*connection);
             const auto trouble = publisher_.trouble_found();

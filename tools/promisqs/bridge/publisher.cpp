@@ -45,8 +45,7 @@ publisher::publisher(message_dress dress, std::uint64_t window)
       most_(window),
       window_(window) {}
 
-publisher::attachment publisher::attach(nats_connection& to) {
-    connection_ = &to;
+void publisher::attach(nats_connection& to) {
     inbox_ = new_inbox();
     {
         const std::lock_guard lock(mutex_);
@@ -54,20 +53,18 @@ publisher::attachment publisher::attach(nats_connection& to) {
     }
     answers_ = std::make_unique<nats_subscription>(
         to, inbox_ + ".*.*", [this](nats_owned<natsMsg> message) { answered(std::move(message)); });
+    connection_ = &to;
     to.on_lost([this, &to] { find_trouble({.is_lost = true, .why = to.why_lost()}); });
     // What was published is not answered then.
     to.on_complaint([this, &to] {
         const std::string said = to.complaint();
         if (!said.empty()) find_trouble({.is_silent = true, .why = "the server says: " + said});
     });
-    return attachment(*this);
 }
 
 void publisher::detach() {
-    if (connection_ != nullptr) {
-        connection_->on_lost(nullptr);
-        connection_->on_complaint(nullptr);
-    }
+    connection_->on_lost(nullptr);
+    connection_->on_complaint(nullptr);
     answers_.reset();
     connection_ = nullptr;
 }

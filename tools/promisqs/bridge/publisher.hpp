@@ -66,10 +66,11 @@ public:
     /// From now on, each message carries this schema text; empty: none.
     void carry_schema(std::string text) { dress_.schema = std::move(text); }
 
-    /// Goes on with another connection, in a new round.
+    /// Goes on with another connection, in a new round. It ends before the connection.
     class attachment {
     public:
-        explicit attachment(publisher& of) : of_(of) {}
+        /// \throws nats_problem  the connection is lost
+        attachment(publisher& of, nats_connection& to) : of_(of) { of.attach(to); }
         attachment(const attachment&) = delete;
         attachment& operator=(const attachment&) = delete;
         ~attachment() { of_.detach(); }
@@ -77,8 +78,6 @@ public:
     private:
         publisher& of_;
     };
-    /// \return  ends before the connection
-    [[nodiscard]] attachment attach(nats_connection& to);
     /// Begins a new round on the same connection, carefully: with one message, then twice as many each time that the
     /// stream takes one.
     void begin_careful_round();
@@ -140,6 +139,7 @@ private:
         nats_owned<natsMsg> copy;  ///< null: none is needed
     };
 
+    void attach(nats_connection& to);
     void detach();
     void begin_round(std::uint64_t limit);  // with the mutex
     void find_trouble(trouble found);
