@@ -89,12 +89,13 @@ private:
     // Whether no more can come, as the queue was removed.
     bool is_over() {
         if (queue_.is_named()) return false;
-        const bool is_used = queue_.look().used;
-        if (!is_removed_) {
-            say(is_used ? "was removed; its users go on with it" : "was removed, and nobody uses it any more");
+        // The last user that ends a queue removes its name first: it may still be seen to use it.
+        if (!queue_.look().used) {
+            say("was removed, and nobody uses it any more");
+            return true;
         }
-        is_removed_ = true;
-        return !is_used;
+        if (!std::exchange(is_removed_, true)) say("was removed; its users go on with it");
+        return false;
     }
 
     void say(std::string_view what) const {
