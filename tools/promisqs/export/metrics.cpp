@@ -164,7 +164,8 @@ struct labelled_bridge {
     bridge_look look;
 };
 
-// Those that run, of the queues that were looked at. Several may do the same work: their records have numbers.
+// Those that run, of the queues that were looked at. Several may do the same work, or work of the same names with two
+// servers: the names of their records tell them apart.
 std::vector<labelled_bridge> running_bridges(const queue_watch& seen) {
     std::vector<labelled_bridge> found;
     for (bridge_look& one : look_at_bridges()) {
@@ -174,7 +175,7 @@ std::vector<labelled_bridge> running_bridges(const queue_watch& seen) {
         std::string labels =
             fmt::format(R"({{queue="{}",direction="{}",stream="{}",{}="{}",bridge="{}"}})", label(one.queue),
                         to_string(one.direction), label(one.stream), is_out ? "subject" : "consumer", label(one.target),
-                        label(std::string_view(one.record).substr(one.record.rfind('.') + 1)));
+                        label(std::string_view(one.record).substr(one.record.find('.') + 1)));
         found.push_back({std::move(labels), std::move(one)});
     }
     return found;
