@@ -190,13 +190,11 @@ void do_nothing(int /*signal*/) {}
 
 // Processor time of a process that waits and gets a signal every millisecond, in percent.
 double measure_signals(const std::function<void()>& wait, const scale& how_much) {
+    struct ::sigaction action {};
+    action.sa_handler = do_nothing;
+    ::sigaction(SIGUSR1, &action, nullptr);  // in the child from its first instruction on
     std::vector<child> waiting;
-    waiting.emplace_back([&] {
-        struct ::sigaction action {};
-        action.sa_handler = do_nothing;
-        ::sigaction(SIGUSR1, &action, nullptr);
-        wait();
-    });
+    waiting.emplace_back(wait);
     std::this_thread::sleep_for(how_much.settling());
     const double before = cpu_of(waiting);
     const auto begin = clock::now();

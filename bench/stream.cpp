@@ -70,7 +70,7 @@ sample to_sample(team_result found) {
     sample result;
     result.figures["messages_per_s"] = found.rate;
     std::sort(found.rates.begin(), found.rates.end());
-    const double median = found.rates[found.rates.size() / 2];
+    const double median = found.rates.empty() ? 0 : found.rates[found.rates.size() / 2];
     result.figures["slowest_window_of_median"] = median > 0 ? found.rates.front() / median : 0;
     return result;
 }
