@@ -317,8 +317,11 @@ TEST_CASE("temporary names that killed creators have left are removed by the nex
     const std::string prefix =
         "/dev/shm/" + std::string(promisqs::detail::temporary_prefix) + std::to_string(::getpid());
     const raw_object dead(prefix + "-dead");
-    const raw_object alive(prefix + "-alive");
+    // Locked before it has such a name: another creator may look at any moment.
+    const scoped_name hidden("alive");
+    const raw_object alive(hidden.path());
     REQUIRE(alive.lock(layout::initialising_byte, lock_kind::exclusive));
+    REQUIRE(::link(hidden.path().c_str(), (prefix + "-alive").c_str()) == 0);
     const scoped_name name("swept");
     const auto creation = [&] { static_cast<void>(queue::create(name, 8)); };
     CHECK(with_refusals({promisqs_test::refuse_nameless_files(EOPNOTSUPP)}, creation) == 0);

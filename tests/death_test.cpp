@@ -533,7 +533,7 @@ TEST_CASE("a process that finds all entries taken waits for a recovery in progre
         pushed = q.push(2);
     });
     while (!begun) {}
-    for (int i = 0; i < 1000; ++i) std::this_thread::yield();  // or less: then it has nothing to wait for
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // or less: then it has nothing to wait for
     other.reset();
     pusher.join();
 

@@ -144,10 +144,12 @@ TEST_CASE("single roles, their holders, and the wait words are where the documen
     REQUIRE(q.pop() == 1U);
     CHECK(image(name).u32(1028) == 1);
     q.set_wait_policy({0, {}, {}});
-    CHECK_FALSE(q.pop_wait_for(std::chrono::milliseconds(100)));
-    const std::uint32_t left = image(name).u32(512);
+    std::uint32_t left = 0;
+    do {  // again, if the time was over before it could sleep
+        CHECK_FALSE(q.pop_wait_for(std::chrono::milliseconds(100)));
+        left = image(name).u32(512);
+    } while (left < 16);                   // another epoch
     CHECK(left % 16 == 0);                 // nobody sleeps any more
-    CHECK(left >= 16);                     // another epoch
     CHECK(image(name).u64(520) != 0);      // it has promised to look
     CHECK(image(name).u64(520) % 2 == 1);  // and left
     CHECK(image(name).u32(640) == 0);

@@ -287,6 +287,7 @@ TEST_CASE("the callable for dropped messages, called by the events' thread, dest
 
     victim.kill();
     dropped.wait(false);
+    { const std::lock_guard done(made); }  // the callable uses all this up to its end
 
     REQUIRE(others.push(2));
     CHECK(readable(*next, -1));

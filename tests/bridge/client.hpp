@@ -79,13 +79,11 @@ public:
         nats_check(::natsOptions_SetServers(options, raw.data(), static_cast<int>(raw.size())), "servers");
         nats_check(::natsOptions_SetMaxReconnect(options, 600), "reconnects");
         nats_check(::natsOptions_SetReconnectWait(options, 100), "reconnects");
+        nats_check(::natsOptions_SetTimeout(options, 30'000), "how long to wait for a connection");
         ::natsConnection* connection = nullptr;
         nats_check(::natsConnection_Connect(&connection, options), "connect to " + url);
         connection_.reset(connection);
         ::jsCtx* context = nullptr;
-        ::jsOptions waits;
-        nats_check(::jsOptions_Init(&waits), "options");
-        waits.Wait = 2000;
         nats_check(::natsConnection_JetStream(&context, connection, nullptr), "JetStream");
         context_.reset(context);
     }

@@ -80,20 +80,10 @@ public:
         std::uint64_t steps_back = 0;  ///< from a message to an earlier one
         friend bool operator==(const content&, const content&) = default;
     };
+    /// Also of a cluster that is about to elect a leader.
     [[nodiscard]] content in_stream(const nats_client& client) const {
         content found;
-        std::vector<bool> seen(wanted_.most_messages);
-        std::uint64_t next = 0;
-        client.read(stream, subject, [&](const stored& one) {
-            std::uint64_t number = 0;
-            if (one.data.size() != sizeof(line_message)) throw std::runtime_error("a message has another size");
-            std::memcpy(&number, one.data.data(), sizeof number);
-            if (seen.at(number)) ++found.twice;
-            seen.at(number) = true;
-            if (number < next) ++found.steps_back;
-            next = number + 1;
-            ++found.messages;
-        });
+        nats_client::patiently([&] { found = read_stream(client); });
         return found;
     }
     /// Each message that has arrived, once, and in order.
@@ -164,7 +154,7 @@ public:
             ::poll(nullptr, 0, 1);
             const auto now = std::chrono::steady_clock::now();
             if (std::exchange(last, arrived()) != arrived()) last_change = now;
-            if (now - last_change > std::chrono::minutes(2)) throw std::runtime_error("nothing arrives: " + said());
+            if (now - last_change > std::chrono::minutes(2)) throw std::runtime_error("nothing arrives: " + state());
         }
     }
 
@@ -193,6 +183,29 @@ public:
     }
 
 private:
+    [[nodiscard]] std::string state() const {
+        return std::to_string(pushed()) + " pushed, " + std::to_string(arrived()) + " arrived, " +
+               std::to_string(waiting_to_leave()) + " wait to leave, " + std::to_string(waiting_to_arrive()) +
+               " to be popped\n" + said();
+    }
+
+    [[nodiscard]] content read_stream(const nats_client& client) const {
+        content found;
+        std::vector<bool> seen(wanted_.most_messages);
+        std::uint64_t next = 0;
+        client.read(stream, subject, [&](const stored& one) {
+            std::uint64_t number = 0;
+            if (one.data.size() != sizeof(line_message)) throw std::runtime_error("a message has another size");
+            std::memcpy(&number, one.data.data(), sizeof number);
+            if (seen.at(number)) ++found.twice;
+            seen.at(number) = true;
+            if (number < next) ++found.steps_back;
+            next = number + 1;
+            ++found.messages;
+        });
+        return found;
+    }
+
     static void kill(std::optional<running_tool>& bridge) {
         bridge->signal(SIGKILL);
         bridge.reset();

@@ -56,10 +56,10 @@ TEST_CASE("a cluster elects another leader when one is lost") {
     nats_cluster cluster;
     const nats_client client(cluster.url());
     client.add_replicated_stream("S", "s.>", 3);
-    client.publish("s.a", "before");
-    const std::string leader = client.stream("S").leader;
+    client.until_published("s.a", "before");
+    const std::string leader = client.leader("S");
     cluster.server(leader).kill();
     client.until_published("s.a", "after");
-    CHECK(client.stream("S").leader != leader);
+    CHECK(client.leader("S") != leader);
     CHECK(client.read("S", "s.>").size() == 2);
 }

@@ -38,7 +38,7 @@ void wait_until_full(line& all) {
     all.wait_while([&] {
         const auto now = std::chrono::steady_clock::now();
         if (std::exchange(last, all.pushed()) != all.pushed()) last_change = now;
-        return all.waiting_to_leave() < capacity - window || now - last_change < 500ms;
+        return all.waiting_to_leave() < capacity - window || now - last_change < 2s;
     });
 }
 

@@ -68,16 +68,18 @@ private:
 }  // namespace
 
 TEST_CASE("a killed drain leaves a readable file, and loses no more than one batch") {
-    constexpr std::uint64_t count = 3'000'000;
+    constexpr std::uint64_t count = 1'000'000;
     constexpr std::uint64_t batch = 64;
     const scoped_name name("recording-kill");
     const scoped_path path("recording-kill");
     numbered_queue q = numbered_queue::create(name, 1024);
-    promisqs_test::child pusher("recording-producer", {name.str(), std::to_string(count)});
+    const promisqs_test::signal_pipe go_on;  // the drain is not to come to the end before the signal
+    promisqs_test::child pusher("recording-producer", {name.str(), std::to_string(count), "200000", go_on.reader()});
     running_tool record({"record", name.str(), path.str(), "--drain", "--batch", std::to_string(batch)});
     REQUIRE(wait_until([&] { return path.size() > 1'000'000; }));
     record.signal(SIGKILL);
     CHECK(record.wait().exit == -SIGKILL);
+    go_on.send();
     const auto found = read_recording(path.str());
     CHECK(found.ending == ending::cut_short);
     CHECK(are_numbered(found));
@@ -89,15 +91,17 @@ TEST_CASE("a killed drain leaves a readable file, and loses no more than one bat
 }
 
 TEST_CASE("a drain that is interrupted ends its file, and leaves the other messages") {
-    constexpr std::uint64_t count = 3'000'000;
+    constexpr std::uint64_t count = 1'000'000;
     const scoped_name name("recording-interrupted");
     const scoped_path path("recording-interrupted");
     numbered_queue q = numbered_queue::create(name, 1024);
-    promisqs_test::child pusher("recording-producer", {name.str(), std::to_string(count)});
+    const promisqs_test::signal_pipe go_on;  // the drain is not to come to the end before the signal
+    promisqs_test::child pusher("recording-producer", {name.str(), std::to_string(count), "200000", go_on.reader()});
     running_tool record({"record", name.str(), path.str(), "--drain"});
     REQUIRE(wait_until([&] { return path.size() > 100'000; }));
     record.signal(SIGINT);
     const tool_result result = record.wait();
+    go_on.send();
     CHECK(result.exit == 0);
     CHECK(has(result.out, "until it was interrupted"));
     const auto found = read_recording(path.str());

@@ -28,10 +28,12 @@ struct numbered {
 };
 using numbered_queue = promisqs::shmem_queue<numbered>;
 
-/// Pushes the numbers from 0 up to the second argument, and then closes the queue.
+/// Pushes the numbers from 0 up to the second argument, and then closes the queue. Before the number in the third one it
+/// waits for a byte from the descriptor in the fourth.
 inline const role recording_producer("recording-producer", [](const arguments& args) {
     auto q = numbered_queue::open(args.at(0));
     for (std::uint64_t i = 0; i != std::stoull(args.at(1)); ++i) {
+        if (args.size() > 2 && i == std::stoull(args.at(2))) signal_pipe::wait(std::stoi(args.at(3)));
         if (q.push_wait(numbered::make(i)) != promisqs::status::ok) return 1;
     }
     q.close();

@@ -110,7 +110,7 @@ TEST_CASE("top prints a table each interval where there is no terminal, with rat
     });
     CHECK(shown);
     CHECK(has(top.out(), "IN/S"));
-    CHECK(has(top.out(), "1/100"));
+    CHECK(top.wait_for_output([](const std::string& out) { return has(out, "1/100"); }));
     CHECK(has(top.out(), "1/1"));
     CHECK_FALSE(has(top.out(), "\x1b"));
     top.signal(SIGINT);
