@@ -15,6 +15,7 @@
 #include <promisqs/inspector.hpp>
 #include <nlohmann/json.hpp>
 
+#include <poll.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -372,6 +373,27 @@ TEST_CASE("streams and consumers of the same names, of two servers, made at the 
     SECTION("the first bridge is dead") { bridge.reset(); }
     const running_tool second(bridge_in(queue.name(), other));
     CHECK(pop_numbers(queue, count) == numbers_up_to(count));
+}
+
+TEST_CASE("a server that is lost while a bridge starts is waited for, whatever the bridge is doing") {
+    NEEDS_NATS_SERVER;
+    nats_server server;
+    numbered_stream stream(server, 1'000'000'000);
+    for (std::uint64_t step = 0; step != 24; ++step) {
+        CAPTURE(step);
+        bridged_queue queue;
+        running_tool bridge(bridge_in(queue.name(), server));
+        ::poll(nullptr, 0, static_cast<int>(step));
+        server.kill();
+        server.start();
+        stream.publish(1);
+        REQUIRE(wait_until([&] { return bridge.has_ended() || !queue->empty(); }));
+        INFO(bridge.err());
+        REQUIRE_FALSE(bridge.has_ended());
+        CHECK(number_of(queue.pop()) == step);
+        bridge.signal(SIGTERM);
+        CHECK(bridge.wait().exit == 0);
+    }
 }
 
 TEST_CASE("a closed queue ends the bridge, which leaves the messages in the stream") {
