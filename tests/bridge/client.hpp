@@ -157,6 +157,19 @@ public:
                    "add the consumer " + name);
     }
 
+    /// Lets a consumer deliver a message, and does nothing with it.
+    void take_and_forget(const std::string& stream, const std::string& consumer) const {
+        const std::string inbox = "take." + consumer;
+        const std::string subject = "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer;
+        ::natsSubscription* found = nullptr;
+        nats_check(::natsConnection_SubscribeSync(&found, connection(), inbox.c_str()), "listen");
+        const nats_owned<::natsSubscription, ::natsSubscription_Destroy> subscription(found);
+        nats_check(::natsConnection_PublishRequestString(connection(), subject.c_str(), inbox.c_str(), ""), "ask");
+        ::natsMsg* message = nullptr;
+        nats_check(::natsSubscription_NextMsg(&message, found, 30'000), "take a message");
+        ::natsMsg_Destroy(message);
+    }
+
     /// Whether all that is in the stream was delivered, and acknowledged.
     [[nodiscard]] bool is_drained(const std::string& stream, const std::string& consumer) const {
         ::jsConsumerInfo* found = nullptr;

@@ -13,6 +13,7 @@
 #include "tool/run_tool.hpp"
 
 #include <promisqs/inspector.hpp>
+#include <promisqs/untyped_queue.hpp>
 #include <nlohmann/json.hpp>
 
 #include <poll.h>
@@ -394,6 +395,45 @@ TEST_CASE("a server that is lost while a bridge starts is waited for, whatever t
         bridge.signal(SIGTERM);
         CHECK(bridge.wait().exit == 0);
     }
+}
+
+TEST_CASE(
+    "a bridge whose record has no room for new messages comes through, also one that takes over from a killed one") {
+    NEEDS_NATS_SERVER;
+    const nats_server server;
+    const nats_client client(server.url());
+    client.add_stream("TEST", "test");
+    client.add_consumer("TEST", "test", [](::jsConsumerConfig& wanted) {
+        wanted.AckWait = 4'000'000'000;
+        wanted.MaxAckPending = 256;
+    });
+    constexpr std::uint64_t count = 40'000;  // a record takes 32,768 while the floor stands still
+    const scoped_name from_name("bridge-room");
+    auto from = promisqs::untyped_queue::create(from_name, count, type());
+    bridged_queue to(count);
+    for (std::uint64_t i = 0; i != count; ++i) {
+        message one(size);
+        std::memcpy(one.data(), &i, sizeof i);
+        REQUIRE(from.push(one));
+    }
+    const arguments out{"bridge", "out", from_name.str(), "--to", "TEST", "--subject", "test", "--url", server.url()};
+    running_tool filling(out);
+    REQUIRE(wait_until([&] { return client.stream("TEST").messages == count; }));
+    filling.signal(SIGTERM);
+    REQUIRE(filling.wait().exit == 0);
+    client.take_and_forget("TEST", "test");  // the first message, for which the floor waits
+    {
+        running_tool bridge(bridge_in(to.name(), server));
+        REQUIRE(wait_until([&] { return to->size() >= 32'000; }));
+        bridge.signal(SIGKILL);
+    }
+    running_tool next(bridge_in(to.name(), server));
+    CHECK(wait_until([&] { return to->size() == count; }));
+    INFO(next.err());
+    next.signal(SIGTERM);
+    CHECK(next.wait().exit == 0);
+    CHECK(sorted(pop_numbers(to, count)) == numbers_up_to(count));
+    CHECK(client.is_drained("TEST", "test"));
 }
 
 TEST_CASE("a closed queue ends the bridge, which leaves the messages in the stream") {

@@ -126,6 +126,8 @@ void in_life::read_info(const json& info) {
     const int code = error != info.end() && error->is_object() ? error_code_in(*error) : 0;
     if (code == JSConsumerNotFoundErr || code == JSStreamNotFoundErr) return note_gone("is gone");
     if (is_another(info, work_.consumer())) return note_gone("was made again");
+    pending_ = pending_in(info);
+    counted_at_ = asked_at_;
     work_.raise_floor(floor_in(info));
 }
 
@@ -160,28 +162,39 @@ void in_life::wait_for_acks(std::chrono::seconds patience) {
     }
 }
 
+bool in_life::is_busy() const noexcept { return requests_.count() != 0 || work_.under_way() != 0; }
+
 void in_life::ask_for_more() {
-    requests_.give_up_overdue(in_work::clock::now());
+    const auto now = in_work::clock::now();
+    requests_.give_up_overdue(now);
+    if (is_busy()) busy_at_ = now;
     constexpr std::size_t most_requests = 2;
     const stream_consumer& from = work_.consumer();
-    const auto now = in_work::clock::now();
-    // Without room, few are asked for, and not often: those that are delivered again.
-    const bool is_slow = work_.lacks_room();
-    constexpr std::uint64_t few = 8;
-    const std::uint64_t batch = is_slow ? std::min(few, from.batch) : from.batch;
-    if (is_slow && (requests_.count() != 0 || now < fetched_at_ + 20ms)) return;
+    const std::uint64_t batch = work_.lacks_room() ? std::min(from.batch, most_without_room(now)) : from.batch;
     const std::uint64_t taken = requests_.outstanding() + work_.under_way();
-    if (requests_.count() >= most_requests || taken + batch > from.window) return;
-    fetched_at_ = now;
+    if (batch == 0 || requests_.count() >= most_requests || taken + batch > from.window) return;
+    busy_at_ = now;
     work_.note();
     requests_.ask(batch);
+}
+
+// Without room, what is delivered for the first time is left alone, and the floor stays below it until it comes again.
+// So no more are asked for than are to come again, once all of them are due. When there are none, the floor is where
+// the consumer is: it rises with each message that is known.
+std::uint64_t in_life::most_without_room(in_work::clock::time_point now) const {
+    if (is_busy() || counted_at_ <= busy_at_) return 0;
+    if (pending_ == 0) return work_.consumer().batch;
+    const auto wait = work_.consumer().ack_wait;
+    return now < std::max(began_at_, work_.left_alone_at()) + wait + wait / 4 ? 0 : pending_;
 }
 
 void in_life::ask_for_floor(in_work::clock::time_point now) {
     constexpr std::uint64_t many = 4096;
     const std::uint64_t more = work_.confirmed() - confirmed_then_;
     // Also while nothing happens: the consumer may have been deleted.
-    const auto pause = work_.lacks_room() || more >= many ? 50ms : more != 0 ? 500ms : 2000ms;
+    // What is pending is to be counted as soon as nothing of it is under way here.
+    const bool counts = work_.lacks_room() && !is_busy() && asked_at_ <= busy_at_;
+    const auto pause = counts ? 0ms : work_.lacks_room() || more >= many ? 50ms : more != 0 ? 500ms : 2000ms;
     if (now < asked_at_ + pause) return;
     asked_at_ = now;
     confirmed_then_ = work_.confirmed();

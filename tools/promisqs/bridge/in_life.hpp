@@ -43,7 +43,9 @@ private:
     void read_message(nats_owned<natsMsg> message);
     void read_status(natsMsg* message, const std::string& status);
     void wait_for_acks(std::chrono::seconds patience);
+    [[nodiscard]] bool is_busy() const noexcept;
     void ask_for_more();
+    [[nodiscard]] std::uint64_t most_without_room(in_work::clock::time_point now) const;
     void ask_for_floor(in_work::clock::time_point now);
     [[nodiscard]] std::optional<ending> push_some();
     [[nodiscard]] bool has_finished();
@@ -61,7 +63,10 @@ private:
     std::optional<nats_subscription> infos_;
     in_work::clock::time_point asked_at_{};  // for the consumer's info
     std::uint64_t confirmed_then_ = 0;
-    in_work::clock::time_point fetched_at_{};
+    std::uint64_t pending_ = 0;                // messages that are delivered and not acknowledged, of all bridges
+    in_work::clock::time_point counted_at_{};  // when the consumer was asked for that
+    in_work::clock::time_point busy_at_{};     // when a message was under way last, or asked for
+    in_work::clock::time_point began_at_ = in_work::clock::now();
     in_work::clock::time_point looked_at_{};  // whether the stream is empty
 };
 

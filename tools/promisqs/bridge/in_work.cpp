@@ -98,7 +98,9 @@ void in_work::take(nats_owned<natsMsg> message) {
             ++done_.duplicates;
             count(record_->counters().duplicates);
             return acks.add({.kind = ack_kind::done, .subject = subject, .of = *of, .at = decided.at});
-        case intake::answer::not_now: return;  // it is delivered again once the consumer has waited long enough
+        case intake::answer::not_now:  // it is delivered again once the consumer has waited long enough
+            left_alone_at_ = clock::now();
+            return;
     }
 }
 

@@ -58,6 +58,8 @@ public:
 
     /// New messages would find no room in the record.
     [[nodiscard]] bool lacks_room() const noexcept { return intake_->lacks_room(); }
+    /// When a message was left alone last.
+    [[nodiscard]] clock::time_point left_alone_at() const noexcept { return left_alone_at_; }
     [[nodiscard]] std::uint64_t waiting() const noexcept { return waiting_.size(); }
     [[nodiscard]] std::uint64_t under_way() const noexcept { return waiting_.size() + acks.count(); }
     [[nodiscard]] const stream_consumer& consumer() const noexcept { return *consumer_; }
@@ -96,6 +98,7 @@ private:
     std::optional<bridge_record> record_;
     std::optional<intake> intake_;
     std::deque<held_message> waiting_;
+    clock::time_point left_alone_at_{};
     clock::time_point last_confirmed_ = clock::now();
     std::uint64_t confirmed_ = 0;
     totals done_;

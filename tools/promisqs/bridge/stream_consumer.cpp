@@ -154,6 +154,10 @@ ack_floor floor_in(const json& info) {
     return {static_cast<std::uint64_t>(sequence), time};
 }
 
+std::uint64_t pending_in(const json& info) {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(0, number_in(info, "num_ack_pending")));
+}
+
 bool is_another(const json& info, const stream_consumer& than) {
     const std::int64_t created = nanoseconds_of(text_in(info, "created"));
     return created != 0 && !is_same_consumer(created, than.created);

@@ -17,6 +17,8 @@ struct ack_floor {
 };
 /// \param info  what the server says of a consumer
 [[nodiscard]] ack_floor floor_in(const json& info);
+/// How many messages it has delivered that are not acknowledged.
+[[nodiscard]] std::uint64_t pending_in(const json& info);
 
 /// A durable pull consumer of a stream, and what a bridge has to know of it.
 struct stream_consumer {
