@@ -27,6 +27,8 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <regex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -89,6 +91,16 @@ int figure_of(const std::string& queue, std::string_view name) {
     const std::size_t begin = text.find("\npromisqs_bridge_" + std::string(name) + "{");
     if (begin == std::string::npos) return -1;
     return std::stoi(text.substr(text.find("} ", begin) + 2));
+}
+
+/// The labels of the bridges of a queue that run, each as Prometheus gets it.
+std::multiset<std::string> labels_of_bridges(const std::string& queue) {
+    const std::string text = run_tool({"export", queue}).out;
+    const std::regex line(R"(\npromisqs_bridge_connected(\{[^\n]*\}) )");
+    std::multiset<std::string> found;
+    for (std::sregex_iterator one(text.begin(), text.end(), line); one != std::sregex_iterator(); ++one)
+        found.insert(one->str(1));
+    return found;
 }
 
 /// Pops until all are there.
@@ -370,10 +382,17 @@ TEST_CASE("streams and consumers of the same names, of two servers, made at the 
     REQUIRE(pop_numbers(queue, count) == numbers_up_to(count));
     // By then it has been told up to where all is acknowledged.
     REQUIRE(wait_until([&] { return stream.is_drained() && figure_of(queue.name(), "in_flight_messages") == 0; }));
+    std::size_t running = 2;
     SECTION("the first bridge runs") {}
-    SECTION("the first bridge is dead") { bridge.reset(); }
+    SECTION("the first bridge is dead") {
+        bridge.reset();
+        running = 1;
+    }
     const running_tool second(bridge_in(queue.name(), other));
     CHECK(pop_numbers(queue, count) == numbers_up_to(count));
+    const auto labels = labels_of_bridges(queue.name());
+    CHECK(labels.size() == running);
+    CHECK(std::set(labels.begin(), labels.end()).size() == running);
 }
 
 TEST_CASE("a server that is lost while a bridge starts is waited for, whatever the bridge is doing") {
@@ -482,7 +501,11 @@ TEST_CASE("a running bridge is shown to Prometheus, and what a killed one has le
     CHECK(figure_of(name, "out_messages_total") == 4);
     CHECK(figure_of(name, "connected") == 1);
     CHECK(figure_of(name, "reconnects_total") == 0);
-    CHECK(has(run_tool({"export", name}).out, R"(direction="in",stream="TEST",consumer="test",bridge=")"));
+    const auto labels = labels_of_bridges(name);
+    REQUIRE(labels.size() == 1);
+    CHECK(std::regex_match(
+        *labels.begin(),
+        std::regex(R"(\{queue="[^"]*",direction="in",stream="TEST",consumer="test",bridge="[0-9a-f]{16}\.0"\})")));
     bridge.reset();
     CHECK(figure_of(name, "connected") == -1);
     const auto findings = [&] { return json::parse(run_tool({"doctor", name, "--json"}).out).at("findings").dump(); };
