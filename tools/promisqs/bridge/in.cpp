@@ -103,7 +103,7 @@ private:
             life->finish(ending != in_life::ending::closed && ending != in_life::ending::removed);
             work_->end();
             return ending;
-        } catch (const nats_interrupted&) {
+        } catch (const nats_interrupted&) {  // of run(): to subscribe does not wait
             life->finish(true);
             work_->end();
             return in_life::ending::interrupted;

@@ -64,10 +64,10 @@ private:
     in_work::clock::time_point asked_at_{};  // for the consumer's info
     std::uint64_t confirmed_then_ = 0;
     std::uint64_t pending_ = 0;                // messages that are delivered and not acknowledged, of all bridges
-    in_work::clock::time_point counted_at_{};  // when the consumer was asked for that
+    in_work::clock::time_point counted_at_{};  // when the consumer was asked for that, at the latest
     in_work::clock::time_point busy_at_{};     // when a message was under way last, or asked for
-    in_work::clock::time_point began_at_ = in_work::clock::now();
-    in_work::clock::time_point looked_at_{};  // whether the stream is empty
+    in_work::clock::time_point began_at_ = in_work::clock::now();  // before, messages may have been lost on the way
+    in_work::clock::time_point looked_at_{};                       // whether the stream is empty
 };
 
 }  // namespace promisqs_tool
